@@ -1,0 +1,1 @@
+"""Hanzi to pinyin with Hugging Face Transformers."""

@@ -1,0 +1,192 @@
+"""Which readings a character or a phrase can have: dictionaries, the polyphone inventory and the user dictionary.
+
+Sources: kTGHZ2013 (通用规范汉字字典), kXHC1983 (现代汉语词典) and the phrases of large_pinyin, all from pypinyin-dict
+(MIT), the character table of pypinyin (MIT) as the last resort, and our own additions in ``resources/readings.tsv``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pypinyin.constants import PINYIN_DICT
+from pypinyin_dict.pinyin_data import ktghz2013, kxhc1983
+
+from .errors import InputError
+from .pinyin import normalize
+from .text import is_hanzi, read_lines
+
+
+def general_standard() -> list[str]:
+    """Return the 8,105 characters of 通用规范汉字表 (2013) in code point order."""
+    return [chr(code) for code in sorted(ktghz2013.pinyin_dict)]
+
+
+@cache
+def _additions() -> dict[str, tuple[tuple[str, str], ...]]:
+    additions: dict[str, list[tuple[str, str]]] = {}
+    for line in files("h2p_hf").joinpath("resources/readings.tsv").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            char, reading, kind = line.split("\t")
+            additions.setdefault(char, []).append((reading, kind))
+    return {char: tuple(rows) for char, rows in additions.items()}
+
+
+@cache
+def readings(char: str) -> tuple[str, ...]:
+    """Return the readings of a character in normal form, lexical neutral tones included.
+
+    Characters of the general-standard table have the readings of kTGHZ2013 plus our additions; others those of
+    kXHC1983, or else the first one in pypinyin's table. Unihan lists, which hold readings nobody uses, are not asked.
+
+    Args:
+        char (`str`): one character.
+
+    Returns:
+        `tuple[str, ...]`: empty if the character is unknown or no hanzi.
+
+    Example:
+        >>> readings("行")
+        ('hang2', 'heng2', 'xing2')
+        >>> readings("王"), readings("A")
+        (('wang2',), ())
+    """
+    if len(char) != 1 or not is_hanzi(char):
+        return ()
+    code = ord(char)
+    for table, limit in ((ktghz2013.pinyin_dict, None), (kxhc1983.pinyin_dict, None), (PINYIN_DICT, 1)):
+        if code in table:
+            found = []
+            for raw in table[code].split(","):
+                try:
+                    found.append(normalize(raw))
+                except ValueError:  # the tables also hold a few syllables outside the inventory
+                    continue
+            return tuple(dict.fromkeys(found[:limit] + [reading for reading, _ in _additions().get(char, ())]))
+    return ()
+
+
+@cache
+def is_polyphone(char: str) -> bool:
+    """Return whether a character has two or more readings; a merely neutral-tone variant (衣服 fu5) does not count.
+
+    Example:
+        >>> [is_polyphone(c) for c in "长行西A"]
+        [True, True, False, False]
+    """
+    variants = {reading for reading, kind in _additions().get(char, ()) if kind == "neutral"}
+    return len(set(readings(char)) - variants) > 1
+
+
+class PhraseTable:
+    """Phrases with the reading of each character, found by longest match.
+
+    Args:
+        phrases (`Mapping`): the readings of each phrase, in whatever form `parse` takes.
+        parse (callable, *optional*): turns what the mapping holds into one reading a character. It is called for
+            matches only, so that a large table costs nothing to load.
+    """
+
+    def __init__(self, phrases: Mapping[str, Any], parse: Callable[[Any], tuple[str | None, ...]] = tuple):
+        self._phrases = phrases
+        self._parse = parse
+        lengths: dict[str, set[int]] = {}
+        for phrase in phrases:
+            lengths.setdefault(phrase[0], set()).add(len(phrase))
+        self._lengths = {char: sorted(found, reverse=True) for char, found in lengths.items()}
+
+    def __len__(self) -> int:
+        return len(self._phrases)
+
+    def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
+        """Find phrases from left to right, at each place the longest one; matches do not overlap.
+
+        Returns:
+            `list[tuple[int, int, tuple]]`: start, end and the readings of the characters between.
+        """
+        found, at = [], 0
+        while at < len(text):
+            for length in self._lengths.get(text[at], ()):
+                phrase = text[at : at + length]
+                if phrase in self._phrases:
+                    found.append((at, at + length, self._parse(self._phrases[phrase])))
+                    at += length
+                    break
+            else:
+                at += 1
+        return found
+
+
+@cache
+def phrase_table() -> PhraseTable:
+    """Return the phrases of large_pinyin (about 410,000). Loading them takes about a second, once a process."""
+    from pypinyin_dict.phrase_pinyin_data import large_pinyin
+
+    return PhraseTable(
+        {phrase: raw for phrase, raw in large_pinyin.phrases_dict.items() if len(phrase) == len(raw) > 1},
+        parse=lambda raw: tuple(normalize(first) for first, *_ in raw),
+    )
+
+
+@dataclass
+class UserDictionary:
+    """Phrases (or single characters) whose readings overrule everything else.
+
+    The file has one entry a line: the phrase, a tab, and one reading a character separated by spaces, in any notation
+    (``行长 TAB háng zhǎng`` or ``hang2 zhang3``). Lines that start with ``#`` and empty lines are left out.
+    A character that is no hanzi has ``-`` for its reading.
+    """
+
+    entries: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "UserDictionary":
+        """Read a dictionary file.
+
+        Raises:
+            InputError: if a line is malformed, naming file and line.
+        """
+        entries: dict[str, tuple[str | None, ...]] = {}
+        for number, line in read_lines(path):
+            if not line.strip() or line.startswith("#"):
+                continue
+            where = f"{path}, line {number}"
+            phrase, tab, rest = line.partition("\t")
+            if not tab or not phrase:
+                raise InputError(f"{where}: write the phrase, a tab and its readings, not {line!r}")
+            entries[phrase] = _entry(phrase, rest.split(), where)
+        return cls(entries)
+
+    @classmethod
+    def from_mapping(cls, entries: Mapping[str, str | Iterable[str]]) -> "UserDictionary":
+        """Build a dictionary from phrases and their readings, given as a list or as one string with spaces."""
+        return cls(
+            {
+                phrase: _entry(phrase, (raw.split() if isinstance(raw, str) else list(raw)), f"entry {phrase!r}")
+                for phrase, raw in entries.items()
+            }
+        )
+
+    @cached_property
+    def _table(self) -> PhraseTable:
+        return PhraseTable(self.entries)
+
+    def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
+        """Find the entries in a text, longest first from left to right (see `PhraseTable.match`)."""
+        return self._table.match(text)
+
+
+def _entry(phrase: str, raw: list[str], where: str) -> tuple[str | None, ...]:
+    if not phrase:
+        raise InputError(f"{where}: the phrase is empty")
+    if len(raw) != len(phrase):
+        raise InputError(f"{where}: {phrase} has {len(phrase)} characters but {len(raw)} readings are given")
+    result = []
+    for char, reading in zip(phrase, raw, strict=True):
+        try:
+            result.append(None if reading == "-" and not is_hanzi(char) else normalize(reading))
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
+    return tuple(result)

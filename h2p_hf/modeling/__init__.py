@@ -1,0 +1,17 @@
+"""Tokenizer alignment, candidate-masked loss and checkpoint loading."""
+
+from .loading import bundled_checkpoint, load_masked_lm, load_model, load_tokenizer
+from .loss import candidate_mask, token_loss
+from .tokenization import align, character_tokenizer, encode
+
+__all__ = [
+    "align",
+    "bundled_checkpoint",
+    "candidate_mask",
+    "character_tokenizer",
+    "encode",
+    "load_masked_lm",
+    "load_model",
+    "load_tokenizer",
+    "token_loss",
+]

@@ -1,0 +1,112 @@
+"""Load models and tokenizers, with one clear line for whatever can be wrong with a checkpoint."""
+
+import logging
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ..errors import InputError
+from ..pinyin import NON_HANZI, id2label, label2id, syllables
+
+DEFAULT_MAX_LENGTH = 256
+"""Longest input in tokens, for a tokenizer that states none (a bare vocab.txt says 1e30)."""
+
+
+def bundled_checkpoint() -> str:
+    """Return the folder of the checkpoint that comes with the package: default base and default pipeline model."""
+    return str(Path(__file__).parent.parent / "resources" / "checkpoint")
+
+
+def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """Load a tokenizer, from a folder or the Hub, with a usable `model_max_length`.
+
+    Raises:
+        InputError: if there is none, or it cannot give offsets.
+    """
+    tokenizer = _load(AutoTokenizer.from_pretrained, name_or_path, "tokenizer", revision=revision)
+    if not tokenizer.is_fast:
+        raise InputError(f"the tokenizer of {name_or_path} gives no offsets: use a checkpoint with a fast tokenizer")
+    if tokenizer.model_max_length > 1_000_000:
+        tokenizer.model_max_length = DEFAULT_MAX_LENGTH
+    return tokenizer
+
+
+def load_model(
+    name_or_path: str,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    for_inference: bool = False,
+    config: PreTrainedConfig | None = None,
+) -> PreTrainedModel:
+    """Load a token-classification model over our label inventory.
+
+    A checkpoint that already has our label map keeps its head; any other encoder gets a fresh head.
+
+    Args:
+        name_or_path (`str`): a folder or a Hub id.
+        revision (`str`, *optional*): branch, tag or commit on the Hub.
+        dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): weights are stored in half precision in our own
+            checkpoints, and fine-tuning wants full precision.
+        for_inference (`bool`, *optional*, defaults to `False`): demand a trained head with our label map.
+        config (`PreTrainedConfig`, *optional*): start from fresh weights of this shape instead.
+
+    Raises:
+        InputError: if the checkpoint is missing or corrupt, or has no label map of ours while `for_inference`.
+    """
+    if config is not None:
+        config.id2label, config.label2id = id2label(), label2id()
+        return AutoModelForTokenClassification.from_config(config, dtype=dtype)
+    config = _load(AutoConfig.from_pretrained, name_or_path, "config", revision=revision)
+    ours = set(config.label2id) - {NON_HANZI} <= syllables()
+    if for_inference and not ours:
+        raise InputError(
+            f"{name_or_path} has no pinyin labels: fine-tune it first with recipes/finetune.py --model_name_or_path"
+        )
+    labels = {} if ours else {"id2label": id2label(), "label2id": label2id(), "num_labels": len(id2label())}
+    model, info = _load(
+        AutoModelForTokenClassification.from_pretrained,
+        name_or_path,
+        "model",
+        revision=revision,
+        dtype=dtype,
+        ignore_mismatched_sizes=not for_inference,
+        output_loading_info=True,
+        **labels,
+    )
+    missing = sorted(info["missing_keys"])
+    if for_inference and missing:
+        raise InputError(f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again")
+    return model
+
+
+def load_masked_lm(name_or_path: str, revision: str | None = None) -> PreTrainedModel:
+    """Load a masked language model in full precision.
+
+    Raises:
+        InputError: if the checkpoint is missing or corrupt.
+    """
+    return _load(AutoModelForMaskedLM.from_pretrained, name_or_path, "model", revision=revision, dtype=torch.float32)
+
+
+def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
+    # Loading reports every fresh head as a warning table; for a user who fine-tunes that is no news.
+    logger = logging.getLogger("transformers.modeling_utils")
+    level, logger.level = logger.level, logging.ERROR
+    try:
+        return from_pretrained(name_or_path, **kwargs)
+    except Exception as error:  # from_pretrained raises a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"cannot load the {what} of {name_or_path}: {reason or type(error).__name__}; give a checkpoint folder or a Hub id"
+        ) from error
+    finally:
+        logger.level = level

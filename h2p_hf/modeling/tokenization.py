@@ -1,0 +1,100 @@
+"""From characters to tokens and back: every tokenizer with offsets works, and the text is tokenised as it stands."""
+
+from collections.abc import Sequence
+
+from transformers import BertTokenizer, PreTrainedTokenizerBase
+
+from ..lexicon import general_standard
+from ..pinyin import NON_HANZI
+from ..text import is_hanzi
+
+SYMBOLS = (
+    "，。、：；！？…—－～·•°“”‘’（）《》〈〉「」『』【】〔〕"
+    "０１２３４５６７８９％①②③④⑤⑥⑦⑧⑨⑩℃√×÷±→←↑↓■□●○★☆♪￥"
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    "〇衹"
+)
+"""What a Chinese character vocabulary needs beside the general-standard table: those seen most in the texts that
+the bundled checkpoint was pretrained on."""
+
+
+def character_tokenizer(model_max_length: int = 256) -> BertTokenizer:
+    """Build the tokenizer of a character BERT.
+
+    The vocabulary is the 8,105 characters of 通用规范汉字表, `SYMBOLS`, and letters and digits both as first and as
+    continuing pieces, so that a Latin word or a number becomes one token a character and never ``[UNK]``.
+
+    Args:
+        model_max_length (`int`, *optional*, defaults to 256): longest input, in tokens with ``[CLS]`` and ``[SEP]``.
+    """
+    alphanumerics = "0123456789abcdefghijklmnopqrstuvwxyz"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *alphanumerics, *("##" + c for c in alphanumerics)]
+    tokens += dict.fromkeys([*SYMBOLS, *general_standard()])
+    return BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}, model_max_length=model_max_length)
+
+
+def align(text: str, offsets: Sequence[tuple[int, int]], input_ids: Sequence[int], unk_id: int | None) -> list[int]:
+    """Map each token to the one hanzi it stands for.
+
+    Args:
+        text (`str`): the text that was tokenised.
+        offsets (sequence of `(start, end)`): one pair a token; special tokens have `(0, 0)`.
+        input_ids (sequence of `int`): as many.
+        unk_id (`int` or `None`): id of the unknown token: it carries no character, so it is mapped to nothing.
+
+    Returns:
+        `list[int]`: for each token the offset of its hanzi, or -1 if it is not exactly one known hanzi.
+    """
+    return [
+        start if end - start == 1 and token != unk_id and is_hanzi(text[start]) else -1
+        for (start, end), token in zip(offsets, input_ids, strict=True)
+    ]
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int):
+    """Tokenise texts with offsets, truncated to `max_length` tokens. A lone surrogate, which no tokenizer accepts, is
+    read as U+FFFD: one code point for another, so offsets stay those of the caller's string."""
+    clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
+             for text in texts]  # fmt: skip
+    return tokenizer(clean, truncation=True, max_length=max_length, return_offsets_mapping=True)
+
+
+def encode(
+    batch: dict[str, list],
+    tokenizer: PreTrainedTokenizerBase,
+    label2id: dict[str, int],
+    max_length: int,
+) -> dict[str, list]:
+    """Tokenise rows of the common column layout and align their labels; for `Dataset.map(batched=True)`.
+
+    A labelled hanzi gets its syllable, an unlabelled or unknown (``[UNK]``) one -100, and a token that is no hanzi
+    the label ``O``, which teaches plain ``pipeline("token-classification")`` to leave it out.
+
+    Args:
+        batch (`dict`): columns `text` and `pinyin`.
+        tokenizer (`PreTrainedTokenizerBase`): any tokenizer with offsets.
+        label2id (`dict[str, int]`): the label map of the model.
+        max_length (`int`): longest input, in tokens with special tokens; what goes beyond is cut.
+
+    Returns:
+        `dict[str, list]`: `input_ids`, `attention_mask` (and `token_type_ids`) and `labels`, one list of equal
+        lengths a row.
+    """
+    encoded = tokenize(tokenizer, batch["text"], max_length)
+    outside = label2id.get(NON_HANZI, -100)
+    labels = []
+    for text, pinyin, ids, offsets in zip(
+        batch["text"], batch["pinyin"], encoded["input_ids"], encoded.pop("offset_mapping"), strict=True
+    ):
+        row = []
+        for (start, end), at in zip(offsets, align(text, offsets, ids, tokenizer.unk_token_id), strict=True):
+            if at >= 0:
+                row.append(-100 if pinyin[at] is None else label2id[pinyin[at]])
+            else:
+                row.append(outside if end > start and not any(map(is_hanzi, text[start:end])) else -100)
+        labels.append(row)
+    return {**encoded, "labels": labels}
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)

@@ -1,0 +1,109 @@
+"""Hanzi, sentence windows and text files. Offsets are indices into the caller's own `str`, counted in code points."""
+
+import bisect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import InputError
+
+# Unified ideographs and their extensions A to J, compatibility ideographs, and 〇 (Unicode 17, Blocks.txt).
+_HANZI = (
+    (0x3007, 0x3007),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2EE5D),
+    (0x2F800, 0x2FA1F),
+    (0x30000, 0x3347F),
+)
+_STARTS = [start for start, _ in _HANZI]
+_SENTENCE_END = re.compile(r"[。！？!?；;…\n]+[”’」』）)\"']*")
+
+
+def is_hanzi(char: str) -> bool:
+    """Return whether one character (code point) is a Chinese character.
+
+    Example:
+        >>> [is_hanzi(c) for c in "长〇𠮷A，"]
+        [True, True, True, False, False]
+    """
+    code = ord(char)
+    if code < 0x3007:
+        return False
+    start, end = _HANZI[bisect.bisect_right(_STARTS, code) - 1]
+    return start <= code <= end
+
+
+def windows(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
+    """Cut a text into windows that a model can read in one pass.
+
+    Whole sentences are packed into a window; only a sentence longer than `size` is cut inside, and its pieces then
+    overlap so that every character can be read with context on both sides (see `owned`).
+
+    Args:
+        text (`str`): the text.
+        size (`int`): the longest window, in characters.
+        overlap (`int`): what two pieces of one long sentence share, in characters; less than `size`.
+
+    Returns:
+        `list[tuple[int, int]]`: start and end offsets, in order, covering the text; empty for the empty text.
+
+    Example:
+        >>> windows("你好。再见。", size=4, overlap=1)
+        [(0, 3), (3, 6)]
+        >>> windows("一二三四五六", size=4, overlap=2)
+        [(0, 4), (2, 6)]
+    """
+    if not 0 <= overlap < size:
+        raise ValueError(f"overlap must be from 0 to size - 1, got overlap={overlap}, size={size}")
+    if len(text) <= size:
+        return [(0, len(text))] if text else []
+    ends = [m.end() for m in _SENTENCE_END.finditer(text)]
+    if not ends or ends[-1] < len(text):
+        ends.append(len(text))
+    result: list[tuple[int, int]] = []
+    start = done = 0  # the open window [start, done) holds whole sentences
+    for end in ends:
+        if end - start <= size:
+            done = end
+            continue
+        if done > start:
+            result.append((start, done))
+        start = done
+        while end - start > size:
+            result.append((start, start + size))
+            start += size - overlap
+        done = end
+    result.append((start, done))
+    return result
+
+
+def owned(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return which characters each window answers for: overlaps are shared out at their middle.
+
+    Example:
+        >>> owned([(0, 4), (2, 6)])
+        [(0, 3), (3, 6)]
+    """
+    cuts = [(a_end + b_start + 1) // 2 for (_, a_end), (b_start, _) in zip(spans, spans[1:], strict=False)]
+    starts = [start for start, _ in spans[:1]] + cuts
+    return list(zip(starts, cuts + [end for _, end in spans[-1:]], strict=True))
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines (from 1, without the newline) of a UTF-8 text file.
+
+    Raises:
+        InputError: if the file cannot be read or is not UTF-8, naming file and line.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise InputError(f"{path}, line {number}: not UTF-8 ({error.reason}): convert the file") from None
+                yield number, line.rstrip("\r\n")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
