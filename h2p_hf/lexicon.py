@@ -110,7 +110,7 @@ class PhraseTable:
         while at < len(text):
             for length in self._lengths.get(text[at], ()):
                 phrase = text[at : at + length]
-                if phrase in self._phrases:
+                if len(phrase) == length and phrase in self._phrases:
                     found.append((at, at + length, self._parse(self._phrases[phrase])))
                     at += length
                     break

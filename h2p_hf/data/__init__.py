@@ -1,0 +1,91 @@
+"""Datasets in one column layout: `text`, and `pinyin` as long as it (None where unlabelled)."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from datasets import Dataset, concatenate_datasets
+
+from ..errors import InputError
+from ..lexicon import readings
+from .bundled import read_bundled, read_sentences
+from .cpp import read_cpp
+from .hsk import read_hsk
+from .records import FEATURES, Record, build
+from .tables import read_hub, read_jsonl, read_parquet
+
+__all__ = ["FEATURES", "label_monophones", "load", "load_all"]
+
+
+def load(name: str, held_out: Collection[str] = frozenset(), drop_duplicates: bool = False) -> Dataset:
+    """Load one dataset by name.
+
+    Args:
+        name (`str`): one of
+
+            - ``bundled``, ``cpp``, ``hsk``: what comes with the package, the CPP benchmark, hsk-sentences-audio;
+            - a ``.jsonl``, ``.parquet`` or ``.tsv`` file (the latter in the format of our sentences), or a folder in
+              CPP format;
+            - the id of a dataset on the Hub, ``user/name``;
+
+            with ``@split`` at the end for another split than ``train``, for example ``bundled@test``.
+        held_out (collection of `str`, *optional*): sentences that must not be in it (see `records.build`).
+        drop_duplicates (`bool`, *optional*, defaults to `False`): leave those out instead of raising.
+
+    Returns:
+        `datasets.Dataset` with the columns `text` and `pinyin`.
+
+    Raises:
+        InputError: if there is no such dataset, or a row is bad.
+
+    Example:
+        >>> load("bundled@test").column_names
+        ['text', 'pinyin']
+    """
+    return build(_records(name), name, held_out, drop_duplicates)
+
+
+def load_all(names: Collection[str], **kwargs) -> Dataset:
+    """Load several datasets (see `load`) into one."""
+    return concatenate_datasets([load(name, **kwargs) for name in names])
+
+
+def _records(name: str) -> Iterator[Record]:
+    base, _, split = name.partition("@")
+    path = Path(base)
+    if base == "bundled":
+        return read_bundled(split or "train")
+    if base == "cpp":
+        return read_cpp(split=split or "train")
+    if base == "hsk":
+        return read_hsk(split or "train")
+    if path.is_dir():
+        return read_cpp(path, split or "train")
+    readers = {".jsonl": read_jsonl, ".parquet": read_parquet, ".tsv": read_sentences}
+    if path.suffix in readers:
+        if split:
+            raise InputError(f"{name}: a file has no splits: leave @{split} out")
+        return readers[path.suffix](path)
+    if base.count("/") == 1 and not path.exists():
+        return read_hub(base, split or "train")
+    raise InputError(
+        f"no dataset {name!r}: give bundled, cpp, hsk, a .jsonl, .parquet or .tsv file, a CPP folder or a Hub id, "
+        "with @split if need be"
+    )
+
+
+def label_monophones(dataset: Dataset) -> Dataset:
+    """Label every unlabelled character that the lexicon gives just one reading.
+
+    Sources such as CPP label one polyphone a sentence; with its neighbours labelled as well a fresh head learns to
+    read every hanzi.
+    """
+
+    def fill(row: dict) -> dict:
+        return {
+            "pinyin": [
+                known[0] if reading is None and len(known := readings(char)) == 1 else reading
+                for char, reading in zip(row["text"], row["pinyin"], strict=True)
+            ]
+        }
+
+    return dataset.map(fill, desc="Labelling monophones")

@@ -1,0 +1,53 @@
+"""Files and Hub datasets that already have our columns: JSON lines, Parquet, `load_dataset`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+from ..errors import InputError
+from ..text import read_lines
+from .records import Record
+
+
+def read_jsonl(path: str | Path) -> Iterator[Record]:
+    """Yield the rows of a JSON-lines file with the keys `text` and `pinyin`."""
+    for number, line in read_lines(path):
+        where = f"{path}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON: {error}") from None
+        if not isinstance(row, dict) or not {"text", "pinyin"} <= row.keys():
+            raise InputError(f"{where}: each line must be an object with the keys 'text' and 'pinyin'")
+        yield where, row["text"], row["pinyin"]
+
+
+def read_parquet(path: str | Path) -> Iterator[Record]:
+    """Yield the rows of a Parquet file with the columns `text` and `pinyin`."""
+    if not Path(path).is_file():
+        raise InputError(f"cannot read {path}: no such file")
+    try:
+        dataset = Dataset.from_parquet(str(path))
+    except Exception as error:  # pyarrow and datasets wrap each other's errors
+        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    return _rows(dataset, str(path))
+
+
+def read_hub(name: str, split: str) -> Iterator[Record]:
+    """Yield the rows of a dataset on the Hub (or any id that `load_dataset` takes)."""
+    try:
+        dataset = load_dataset(name, split=split)
+    except Exception as error:  # the Hub, the file system and the builders each raise their own
+        raise InputError(f"cannot load the dataset {name}, split {split}: {' '.join(str(error).split())}") from None
+    return _rows(dataset, f"{name}, split {split}")
+
+
+def _rows(dataset: Dataset, source: str) -> Iterator[Record]:
+    if missing := {"text", "pinyin"} - set(dataset.column_names):
+        raise InputError(f"{source}: no column {min(missing)!r}: it has {', '.join(dataset.column_names)}")
+    for number, row in enumerate(dataset, 1):
+        yield f"{source}, row {number}", row["text"], row["pinyin"]
