@@ -36,7 +36,7 @@ def _additions() -> dict[str, tuple[tuple[str, str], ...]]:
 
 @cache
 def readings(char: str) -> tuple[str, ...]:
-    """Return the readings of a character in normal form, lexical neutral tones included.
+    """Return the readings of a character in normal form, the most common first, lexical neutral tones included.
 
     Characters of the general-standard table have the readings of kTGHZ2013 plus our additions; others those of
     kXHC1983, or else the first one in pypinyin's table. Unihan lists, which hold readings nobody uses, are not asked.
@@ -49,23 +49,31 @@ def readings(char: str) -> tuple[str, ...]:
 
     Example:
         >>> readings("行")
-        ('hang2', 'heng2', 'xing2')
+        ('xing2', 'hang2', 'heng2')
         >>> readings("王"), readings("A")
         (('wang2',), ())
     """
     if len(char) != 1 or not is_hanzi(char):
         return ()
     code = ord(char)
-    for table, limit in ((ktghz2013.pinyin_dict, None), (kxhc1983.pinyin_dict, None), (PINYIN_DICT, 1)):
+    frequent = _parse(PINYIN_DICT.get(code, ""))  # the most common first; the other tables are alphabetical
+    for table in (ktghz2013.pinyin_dict, kxhc1983.pinyin_dict):
         if code in table:
-            found = []
-            for raw in table[code].split(","):
-                try:
-                    found.append(normalize(raw))
-                except ValueError:  # the tables also hold a few syllables outside the inventory
-                    continue
-            return tuple(dict.fromkeys(found[:limit] + [reading for reading, _ in _additions().get(char, ())]))
-    return ()
+            found = sorted(_parse(table[code]), key=lambda r: frequent.index(r) if r in frequent else len(frequent))
+            break
+    else:
+        found = frequent[:1]
+    return tuple(dict.fromkeys(found + [reading for reading, _ in _additions().get(char, ())]))
+
+
+def _parse(raw: str) -> list[str]:
+    found = []
+    for syllable in raw.split(","):
+        try:
+            found.append(normalize(syllable))
+        except ValueError:  # the tables also hold a few syllables outside the inventory
+            continue
+    return found
 
 
 @cache

@@ -1,14 +1,123 @@
 """The argument dataclasses and the Trainer wiring that the recipes share."""
 
+import json
+import logging
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import yaml
-from transformers import HfArgumentParser
+from datasets import Dataset, concatenate_datasets
+from transformers import (
+    AutoConfig,
+    DataCollatorForTokenClassification,
+    EarlyStoppingCallback,
+    HfArgumentParser,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
 
+from .data import label_monophones, load, load_all
 from .errors import InputError
+from .metrics import build_compute_metrics, pinyin_scores
+from .modeling import bundled_checkpoint, candidate_mask, encode, load_model, load_tokenizer, token_loss
+from .pipelines import TASK, HanziToPinyinPipeline
+
+logger = logging.getLogger(__name__)
+
+PHRASE_BONUSES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+
+
+@dataclass
+class ModelArguments:
+    """What to start from."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "Base checkpoint: a folder or a Hub id such as google-bert/bert-base-chinese, "
+            "hfl/chinese-macbert-base or hfl/rbt3. Default: the small one that comes with the package."
+        },
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    config_overrides: str | None = field(
+        default=None,
+        metadata={
+            "help": "Start from fresh weights, with the config of the base changed like "
+            "num_hidden_layers=2,hidden_size=128."
+        },
+    )
+
+
+@dataclass
+class DataArguments:
+    """Datasets by name: bundled, cpp, hsk, a .jsonl/.parquet/.tsv file, a CPP folder or a Hub id, with @split."""
+
+    train_datasets: list[str] = field(default_factory=lambda: ["bundled"], metadata={"help": "Rows to learn from."})
+    validation_datasets: list[str] = field(
+        default_factory=lambda: ["bundled@validation"],
+        metadata={"help": "Rows that choose the best checkpoint and the phrase bonus."},
+    )
+    test_datasets: list[str] = field(
+        default_factory=lambda: ["bundled@test"], metadata={"help": "Reported one by one, before and after training."}
+    )
+    test_fraction: float = field(
+        default=0.0, metadata={"help": "Hold out this fraction (0-1) of the training sentences as one more test."}
+    )
+    replay_datasets: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Domain adaptation: general data mixed in, so that the model does not forget it."},
+    )
+    replay: float = field(
+        default=1.0, metadata={"help": "Rows of general data for each row of train_datasets, if replay_datasets is set."}
+    )
+    max_length: int | None = field(
+        default=None, metadata={"help": "Longest training row in tokens. Default: what the tokenizer states."}
+    )
+    label_monophones: bool = field(
+        default=True, metadata={"help": "Label unlabelled characters that have just one reading in the lexicon."}
+    )
+    drop_duplicates: bool = field(
+        default=False,
+        metadata={"help": "Leave out training rows that are also validation or test rows instead of stopping."},
+    )
+    baselines: list[str] = field(
+        default_factory=list, metadata={"help": "Report these beside: pypinyin, large_pinyin, g2pM, majority."}
+    )
+
+
+@dataclass
+class PinyinTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with defaults for fine-tuning a pretrained encoder, and three options of our own."""
+
+    learning_rate: float = field(default=3e-5, metadata={"help": "Peak; 1e-5 to 5e-5 for pretrained checkpoints."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Warm-up: steps, or a fraction of all if below 1."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to validate: no, steps or epoch."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint: no, steps or epoch."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best checkpoint, not the last."})
+    metric_for_best_model: str | None = field(default="eval_f1_macro", metadata={"help": "What is best."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep."})
+    report_to: str = field(default="tensorboard", metadata={"help": "Where to log: tensorboard, none ..."})
+    layer_decay: float = field(
+        default=1.0, metadata={"help": "Learning rate of each layer relative to the next one above; 1 turns it off."}
+    )
+    early_stopping_patience: int = field(
+        default=3, metadata={"help": "Stop after so many validations without a better metric; 0 never stops."}
+    )
+    candidate_loss: bool = field(
+        default=False, metadata={"help": "Compare only the readings that the lexicon gives a character."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
 
 
 def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = None, description: str | None = None):
@@ -20,12 +129,14 @@ def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
     Args:
         dataclass_types (sequence of dataclasses): what `HfArgumentParser` takes.
         argv (sequence of `str`, *optional*): defaults to the command line.
+        description (`str`, *optional*): shown by ``--help``.
 
     Returns:
         One instance a dataclass.
 
     Raises:
-        InputError: if the file is missing, no mapping, or holds an unknown key. Bad flags exit with code 2 (argparse).
+        InputError: if the file is missing, no mapping, or holds an unknown key, or a value is impossible. Malformed
+            flags exit with code 2 (argparse).
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = HfArgumentParser(dataclass_types, description=description)
@@ -33,7 +144,10 @@ def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
         argv = _yaml_flags(Path(argv[0]), parser) + argv[1:]
     if not torch.accelerator.is_available():
         argv = ["--use_cpu", "true", *argv]  # else TrainingArguments refuses bf16 on a machine without a GPU
-    return parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    try:
+        return parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+    except ValueError as error:  # TrainingArguments checks its values with ValueError
+        raise InputError(" ".join(str(error).split())) from None
 
 
 def _yaml_flags(path: Path, parser: HfArgumentParser) -> list[str]:
@@ -53,3 +167,189 @@ def _yaml_flags(path: Path, parser: HfArgumentParser) -> list[str]:
         if value is not None:
             flags += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
     return flags
+
+
+def load_base(args: ModelArguments) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the model and the tokenizer to start from.
+
+    Raises:
+        InputError: if the checkpoint cannot be loaded or an override does not fit its config.
+    """
+    name = args.model_name_or_path or bundled_checkpoint()
+    tokenizer = load_tokenizer(name, args.model_revision)
+    config = None
+    if args.config_overrides:
+        config = AutoConfig.from_pretrained(name, revision=args.model_revision)
+        try:
+            config.update_from_string(args.config_overrides)
+        except ValueError as error:
+            raise InputError(f"config_overrides: {error}") from None
+    return load_model(name, args.model_revision, config=config), tokenizer
+
+
+@dataclass
+class Splits:
+    """The datasets of a run; `tests` by name."""
+
+    train: Dataset
+    validation: Dataset
+    tests: dict[str, Dataset]
+
+
+def load_splits(args: DataArguments, seed: int) -> Splits:
+    """Load all datasets of a run. No validation or test sentence is in the training data.
+
+    Raises:
+        InputError: if a dataset cannot be loaded, or training rows are held out ones (see `records.build`).
+    """
+    tests = {name: load(name) for name in args.test_datasets}
+    held_out = {text for test in tests.values() for text in test["text"]}
+    checks = {"drop_duplicates": args.drop_duplicates}
+    validation = load_all(args.validation_datasets, held_out=held_out, **checks)
+    held_out |= set(validation["text"])
+    train = load_all(args.train_datasets, held_out=held_out, **checks)
+    if args.test_fraction:
+        if not 0 < args.test_fraction < 1:
+            raise InputError(f"test_fraction must be a fraction between 0 and 1, got {args.test_fraction}")
+        train, test = train.train_test_split(args.test_fraction, seed=seed).values()
+        held_out |= set(test["text"])
+        train = train.filter(lambda text: text not in held_out, input_columns="text")
+        tests["train_datasets (held out)"] = test
+    if args.replay_datasets:
+        general = load_all(args.replay_datasets, held_out=held_out, **checks).shuffle(seed=seed)
+        rows = min(len(general), round(args.replay * len(train)))
+        train = concatenate_datasets([train, general.select(range(rows))])
+    if args.label_monophones:
+        train = label_monophones(train)
+    return Splits(train, validation, tests)
+
+
+class PinyinTrainer(Trainer):
+    """`Trainer` with a loss that does not depend on accumulation or processes, and layer-wise learning-rate decay.
+
+    Args:
+        allowed (`torch.BoolTensor` of shape `(vocab_size, num_labels)`, *optional*): restrict the loss to these labels
+            (see `modeling.candidate_mask`).
+    """
+
+    def __init__(self, *args, allowed: torch.Tensor | None = None, **kwargs):
+        super().__init__(*args, compute_loss_func=self._token_loss, **kwargs)
+        self._allowed = None if allowed is None else allowed.to(self.args.device)
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        self._input_ids = inputs["input_ids"]  # compute_loss_func is not given the inputs
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _token_loss(self, outputs, labels, num_items_in_batch=None):
+        allowed = None if self._allowed is None else self._allowed[self._input_ids]
+        return token_loss(outputs.logits, labels, num_items_in_batch, allowed)
+
+    def create_optimizer(self, model=None):
+        model = self.model if model is None else model
+        if self.optimizer is None and self.args.layer_decay < 1:
+            optimizer, parameters = self.get_optimizer_cls_and_kwargs(self.args, model)
+            self.optimizer = optimizer(
+                layer_decay_groups(
+                    model,
+                    self.args.learning_rate,
+                    self.args.layer_decay,
+                    self.args.weight_decay,
+                    self.get_decay_parameter_names(model),
+                ),
+                **parameters,
+            )
+        return super().create_optimizer(model)
+
+
+def layer_decay_groups(
+    model: torch.nn.Module, learning_rate: float, layer_decay: float, weight_decay: float, decayed: Sequence[str]
+) -> list[dict]:
+    """Return parameter groups whose learning rate falls from the head (the full rate) to the embeddings.
+
+    The layer `k` below the head has `learning_rate * layer_decay ** k` (Howard & Ruder 2018, ULMFiT, section 3.2;
+    per layer as in Clark et al. 2020, ELECTRA).
+
+    Args:
+        decayed (sequence of `str`): names of the parameters with weight decay.
+    """
+    numbers = {name: re.search(r"\.layers?\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    depth = 1 + max((int(found[1]) for found in numbers.values() if found), default=-1)
+    groups: dict[tuple[int, bool], dict] = {}
+    for name, parameter in model.named_parameters():
+        found = numbers[name]
+        below = depth - int(found[1]) if found else depth + 1 if "embeddings" in name else 0
+        key = below, name in decayed
+        group = groups.setdefault(
+            key,
+            {"params": [], "lr": learning_rate * layer_decay**below, "weight_decay": weight_decay if key[1] else 0.0},
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def build_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: Splits,
+    args: PinyinTrainingArguments,
+    max_length: int | None = None,
+) -> PinyinTrainer:
+    """Tokenise the datasets and wire model, loss, metric and early stopping together."""
+    label2id = model.config.label2id
+    encoding = {
+        "tokenizer": tokenizer,
+        "label2id": label2id,
+        "max_length": min(max_length or tokenizer.model_max_length, tokenizer.model_max_length),
+    }
+    with args.main_process_first(desc="tokenising"):
+        train, validation = (
+            dataset.map(encode, batched=True, fn_kwargs=encoding, remove_columns=dataset.column_names, desc="Tokenising")
+            for dataset in (splits.train, splits.validation)
+        )
+    args.include_for_metrics = ["inputs"]
+    stopping = args.early_stopping_patience and args.load_best_model_at_end and args.eval_strategy != "no"
+    return PinyinTrainer(
+        model=model,
+        args=args,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=build_compute_metrics(tokenizer, model.config.id2label),
+        preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1),
+        callbacks=[EarlyStoppingCallback(args.early_stopping_patience)] if stopping else None,
+        allowed=candidate_mask(tokenizer, label2id) if args.candidate_loss else None,
+    )
+
+
+def last_complete_checkpoint(output_dir: str | Path) -> str | None:
+    """Return the newest checkpoint that was written to its end, or None.
+
+    `Trainer` writes trainer_state.json last, so a checkpoint without it was cut off by a kill.
+    """
+    found = []
+    for folder in Path(output_dir).glob("checkpoint-*"):
+        try:
+            json.loads((folder / "trainer_state.json").read_text("utf-8"))
+            found.append((int(folder.name.partition("-")[2]), str(folder)))
+        except (OSError, ValueError):
+            continue
+    return max(found)[1] if found else None
+
+
+def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **kwargs) -> HanziToPinyinPipeline:
+    """Wrap a model in training into the pipeline that users will run, on the device where it is."""
+    return HanziToPinyinPipeline(model=model, tokenizer=tokenizer, task=TASK, device=model.device, **kwargs)
+
+
+def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float:
+    """Choose the phrase bonus on validation data, by accuracy on polyphones, and write it into the model config."""
+    texts = list(validation["text"])
+    accuracy = {
+        bonus: pinyin_scores(texts, validation["pinyin"], pipe.readings(texts, phrase_bonus=bonus))["accuracy"]
+        for bonus in PHRASE_BONUSES
+    }
+    best = max(accuracy, key=accuracy.get)
+    pipe.model.config.phrase_bonus = best
+    logger.info("phrase bonus %s: %s", best, {bonus: round(value, 4) for bonus, value in accuracy.items()})
+    return best

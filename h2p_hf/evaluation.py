@@ -1,0 +1,162 @@
+"""Evaluate systems on datasets and write the report: metrics.json, per_character.csv, errors.jsonl, confusions.png."""
+
+import csv
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from datasets import Dataset
+
+from .baselines import System, g2pm_system, large_pinyin_system, majority_system, pypinyin_system
+from .data import load_all
+from .files import atomic_write
+from .metrics import pinyin_scores, polyphone_positions
+
+BASELINES = ("pypinyin", "large_pinyin", "g2pM", "majority")
+
+COLUMNS = {
+    "accuracy": "sample",
+    "accuracy_by_character": "character",
+    "accuracy_by_reading": "reading",
+    "precision_macro": "precision",
+    "recall_macro": "recall",
+    "f1_macro": "F1",
+    "hanzi_accuracy": "all hanzi",
+    "sentence_accuracy": "sentence",
+}
+"""What the printed table shows, and the heading of each column."""
+
+
+def load_system(name: str, majority_datasets: Sequence[str] = ("bundled",), **parameters) -> System:
+    """Return a baseline by name, or the pipeline of a checkpoint.
+
+    Args:
+        name (`str`): one of `BASELINES`, a checkpoint folder or a Hub id; with ``@argmax`` at the end the checkpoint is
+            read without the lexicon, as plain ``pipeline("token-classification")`` does. ``bundled`` is the checkpoint
+            of the package.
+        majority_datasets (sequence of `str`, *optional*): what the majority baseline counts.
+        parameters: for `pipelines.pipeline`.
+
+    Raises:
+        InputError: if a baseline is not installed or the checkpoint cannot be loaded.
+    """
+    if name == "majority":
+        return majority_system(load_all(majority_datasets))
+    if name == "g2pM":
+        return g2pm_system()
+    if name in ("pypinyin", "large_pinyin"):
+        return pypinyin_system if name == "pypinyin" else large_pinyin_system
+    from .pipelines import pipeline  # torch is not needed for the baselines
+
+    model, argmax, _ = name.partition("@argmax")
+    pipe = pipeline(None if model == "bundled" else model, use_lexicon=not argmax, **parameters)
+    return lambda texts: list(pipe.readings(texts))
+
+
+def evaluate_system(system: System, dataset: Dataset) -> tuple[dict[str, float], list[list[str | None]]]:
+    """Return the scores of a system on a dataset (see `metrics.pinyin_scores`), and its predictions."""
+    texts = list(dataset["text"])
+    predictions = system(texts)
+    return pinyin_scores(texts, dataset["pinyin"], predictions), predictions
+
+
+def table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
+    """Format scores, in per cent, as a Markdown table.
+
+    Args:
+        rows (mapping): scores by pair of dataset name and system name.
+    """
+    header = ["data", "system", "polyphones", *COLUMNS.values()]
+    body = [
+        [data, system, str(scores["polyphones"]), *(f"{100 * scores[key]:.2f}" for key in COLUMNS)]
+        for (data, system), scores in rows.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+
+    def line(cells: Iterable[str]) -> str:
+        padded = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * w if i < 2 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    return "\n".join([line(header), "| " + " | ".join(rule) + " |", *map(line, body)])
+
+
+def write_report(
+    folder: str | Path,
+    dataset: Dataset,
+    predictions: Sequence[Sequence[str | None]],
+    scores: Mapping[str, float],
+    title: str,
+) -> None:
+    """Write what there is to know about one system on one dataset into a folder (made if need be).
+
+    - metrics.json: the scores;
+    - per_character.csv: a line for each polyphone and reading: occurrences, how many are right, the most frequent wrong
+      answer;
+    - errors.jsonl: each wrong polyphone with its sentence, offset, reference and prediction;
+    - confusions.png: reference against prediction for the characters with the most errors.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    answers: dict[tuple[str, str], Counter] = defaultdict(Counter)
+    errors = []
+    for row, guess in zip(dataset, predictions, strict=True):
+        for at in polyphone_positions(row["text"], row["pinyin"]):
+            char, gold = row["text"][at], row["pinyin"][at]
+            answers[char, gold][guess[at]] += 1
+            if guess[at] != gold:
+                errors.append({"text": row["text"], "start": at, "char": char, "pinyin": gold, "predicted": guess[at]})
+    with atomic_write(folder / "metrics.json") as file:
+        json.dump(dict(scores), file, indent=2)
+        file.write("\n")
+    with atomic_write(folder / "errors.jsonl") as file:
+        file.writelines(json.dumps(error, ensure_ascii=False) + "\n" for error in errors)
+    with atomic_write(folder / "per_character.csv") as file:
+        writer = csv.writer(file)
+        writer.writerow(["char", "pinyin", "count", "right", "accuracy", "worst_confusion"])
+        for (char, gold), found in sorted(answers.items()):
+            count, right = found.total(), found[gold]
+            wrong = next((str(guess) for guess, _ in found.most_common() if guess != gold), "")
+            writer.writerow([char, gold, count, right, f"{right / count:.4f}", wrong])
+    _plot(folder / "confusions.png", answers, title)
+
+
+def _plot(path: Path, answers: Mapping[tuple[str, str], Counter], title: str, most: int = 12) -> None:
+    """Draw one small confusion matrix for each of the characters with the most errors."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib import font_manager
+
+    wrong: Counter = Counter()
+    for (char, gold), found in answers.items():
+        wrong[char] += found.total() - found[gold]
+    worst = [char for char, count in wrong.most_common(most) if count]
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = [f for f in ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "SimHei") if f in installed]
+    columns = 4
+    lines = max(1, -(-len(worst) // columns))
+    with plt.rc_context({"font.family": [*fonts, "DejaVu Sans"]}):
+        figure, axes = plt.subplots(lines, columns, figsize=(3.2 * columns, 3.0 * lines), squeeze=False)
+        for axis, char in zip(axes.flat, worst, strict=False):
+            golds = sorted(gold for c, gold in answers if c == char)
+            guesses = sorted(set(golds) | {str(g) for gold in golds for g in answers[char, gold]})
+            counts = [[answers[char, gold][guess] for guess in guesses] for gold in golds]
+            axis.imshow(counts, cmap="Blues")
+            axis.set_xticks(range(len(guesses)), guesses, rotation=45, fontsize=8)
+            axis.set_yticks(range(len(golds)), golds, fontsize=8)
+            # Without a Chinese font the character would be an empty box.
+            axis.set_title(f"{char if fonts else f'U+{ord(char):04X}'}: {wrong[char]} wrong", fontsize=10)
+            for y, row in enumerate(counts):
+                for x, count in enumerate(row):
+                    axis.text(x, y, count, ha="center", va="center", fontsize=8)
+        for axis in axes.flat[len(worst) :]:
+            axis.axis("off")
+        figure.suptitle(f"{title}: reference (rows) against prediction (columns)", fontsize=11)
+        figure.tight_layout()
+        partial = path.with_suffix(".part.png")
+        figure.savefig(partial, dpi=100)
+        plt.close(figure)
+    partial.replace(path)

@@ -1,0 +1,274 @@
+"""The task "hanzi-to-pinyin": one forward pass a sentence, candidates from the lexicon, user dictionary on top."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForTokenClassification, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .errors import InputError
+from .lexicon import UserDictionary, is_polyphone, phrase_table, readings
+from .modeling import align, bundled_checkpoint, load_model, load_tokenizer
+from .modeling.tokenization import tokenize
+from .pinyin import NON_HANZI, syllables, to_style
+from .text import is_hanzi, owned, windows
+
+TASK = "hanzi-to-pinyin"
+CHUNK = 1024
+"""Texts of a stream that are sorted by length and batched together."""
+
+
+@dataclass
+class _Window:
+    """A piece of one text: `[start, end)` is read, and the characters `[first, last)` are answered for."""
+
+    text: int
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+Reading = tuple[tuple[str, ...], np.ndarray]
+"""Candidates of one hanzi and their probabilities, as long."""
+
+
+class HanziToPinyinPipeline(Pipeline):
+    """Read the pinyin of every hanzi.
+
+    Each hanzi gets the best of the readings that the lexicon gives it; a phrase of the lexicon that covers it adds
+    `phrase_bonus` to the score of the phrase's reading. A hanzi that the tokenizer does not know has the reading of the
+    phrase or its most common one. Entries of the user dictionary overrule everything.
+
+    Args (of the constructor or of a call):
+        dictionary (`UserDictionary`, mapping or path, *optional*): see `lexicon.UserDictionary`.
+        style (`str`, *optional*, defaults to `"tone3"`): how pinyin is written, a name in `pinyin.STYLES`.
+        phrase_bonus (`float`, *optional*): in log space; defaults to the `phrase_bonus` in the model config, or 0.
+        use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, as plain
+            ``pipeline("token-classification")`` does.
+        batch_size (`int`, *optional*, defaults to 32): windows a forward pass.
+
+    Returns (for one text; a list of these for a list, a generator for any other iterable):
+        `list[dict]`: one item a hanzi, in order: `char`, `pinyin` (None if nobody knows it), `score` (probability, 0-1),
+        `start` and `end` (offsets in the text as given), `candidates` (list of `pinyin` and `score`, best first).
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        label2id = self.model.config.label2id
+        if not set(label2id) - {NON_HANZI} <= syllables():
+            raise InputError("this model has no pinyin labels: fine-tune it first with recipes/finetune.py")
+        self.model.eval()
+        if self.model.device.type == "cpu":
+            self.model.float()  # half precision is for the disk: on a CPU it is slower
+        self._labels = np.array([self.model.config.id2label[i] for i in range(len(label2id))])
+        limit = getattr(self.model.config, "max_position_embeddings", None) or self.tokenizer.model_max_length
+        self._max_length = min(self.tokenizer.model_max_length, limit)
+        self._candidates = self._candidate_ids(label2id)
+
+    def _candidate_ids(self, label2id: Mapping[str, int]) -> torch.Tensor:
+        """Return the label ids of each token's readings: `(vocab_size, most readings)`, -1 where there are fewer."""
+        found = {i: [label2id[r] for r in readings(t) if r in label2id] for t, i in self.tokenizer.get_vocab().items()}
+        table = torch.full((max(found) + 1, max(map(len, found.values()))), -1)
+        for i, ids in found.items():
+            table[i, : len(ids)] = torch.tensor(ids)
+        return table
+
+    def _sanitize_parameters(
+        self, dictionary=None, style=None, phrase_bonus=None, use_lexicon=None, batch_size=None
+    ):
+        decoding = {"phrase_bonus": phrase_bonus, "use_lexicon": use_lexicon}
+        if dictionary is not None:
+            if isinstance(dictionary, (str, Path)):
+                dictionary = UserDictionary.load(dictionary)
+            elif not isinstance(dictionary, UserDictionary):
+                dictionary = UserDictionary.from_mapping(dictionary)
+            decoding["dictionary"] = dictionary
+        if style is not None:
+            to_style("a1", style)  # an unknown style is an error here, not in the middle of a stream
+            decoding["style"] = style
+        forward = {} if batch_size is None else {"batch_size": batch_size}
+        return {}, forward, {key: value for key, value in decoding.items() if value is not None}
+
+    def __call__(self, inputs: str | Iterable[str], **kwargs):
+        """Read one text, a list of texts, or a stream of texts. See the class for the parameters and the result."""
+        style = self._parameters(kwargs)[1].get("style", "tone3")
+        results = (self._items(text, found, style) for text, found in self._stream(_as_texts(inputs), kwargs))
+        if isinstance(inputs, str):
+            return next(results)
+        return list(results) if isinstance(inputs, Sequence) else results
+
+    def readings(self, texts: Iterable[str], **kwargs) -> Iterator[list[str | None]]:
+        """Read texts and yield, for each, a list as long as the text: the pinyin of a hanzi, None for all else.
+
+        The same decoding as a call without the items around it: the column layout of the datasets.
+        """
+        style = self._parameters(kwargs)[1].get("style", "tone3")
+        for _, found in self._stream(texts, kwargs):
+            yield [
+                to_style(reading[0][int(reading[1].argmax())], style) if reading and reading[0] else None
+                for reading in found
+            ]
+
+    def _parameters(self, kwargs: dict) -> tuple[dict, dict]:
+        _, forward, decoding = self._sanitize_parameters(**kwargs)
+        return {**self._forward_params, **forward}, {**self._postprocess_params, **decoding}
+
+    def _stream(self, texts: Iterable[str], kwargs: dict) -> Iterator[tuple[str, list[Reading | None]]]:
+        forward, decoding = self._parameters(kwargs)
+        texts = iter(texts)
+        while chunk := list(itertools.islice(texts, CHUNK)):
+            found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
+            pieces = sorted(self.preprocess(chunk), key=lambda piece: piece.end - piece.start)
+            size = forward.get("batch_size", 32)
+            for first in range(0, len(pieces), size):
+                self._read(chunk, pieces[first : first + size], found, decoding)
+            for text, result in zip(chunk, found, strict=True):
+                self.postprocess(text, result, **decoding)
+                yield text, result
+
+    def preprocess(self, texts: Sequence[str]) -> list[_Window]:
+        """Cut texts into windows that fit the model, leaving out those without a hanzi."""
+        size = self._max_length - self.tokenizer.num_special_tokens_to_add()
+        found = []
+        for index, text in enumerate(texts):
+            spans = windows(text, size, overlap=size // 4)
+            for (start, end), (first, last) in zip(spans, owned(spans), strict=True):
+                if any(map(is_hanzi, text[first:last])):
+                    found.append(_Window(index, start, end, first, last))
+        return found
+
+    def _read(self, texts, pieces: Sequence[_Window], found, decoding: dict) -> None:
+        """Run the model on one batch of windows and note the scores of each hanzi's candidates."""
+        contents = [texts[piece.text][piece.start : piece.end] for piece in pieces]
+        encoded = tokenize(self.tokenizer, contents, self._max_length)
+        offsets = encoded.pop("offset_mapping")
+        inputs = self.tokenizer.pad(encoded, return_tensors="pt")
+        use_lexicon = decoding.get("use_lexicon", True)
+        outputs = self.forward({"inputs": dict(inputs), "candidates": self._candidates if use_lexicon else None})
+        scores, ids = outputs["scores"].numpy(), outputs["ids"].numpy()
+        for row, piece in enumerate(pieces):
+            tokens = encoded["input_ids"][row]
+            for column, at in enumerate(align(contents[row], offsets[row], tokens, self.tokenizer.unk_token_id)):
+                place = piece.start + at
+                if at >= 0 and piece.first <= place < piece.last:
+                    count = int((ids[row, column] >= 0).sum())
+                    if count:
+                        labels = tuple(map(str, self._labels[ids[row, column, :count]]))
+                        found[piece.text][place] = labels, scores[row, column, :count]
+
+    def _forward(self, model_inputs: dict) -> dict[str, torch.Tensor]:
+        """Return the candidates' label ids and scores, `(batch_size, sequence_length, most readings)` each."""
+        inputs, candidates = model_inputs["inputs"], model_inputs["candidates"]
+        logits = self.model(**inputs).logits.float()
+        if candidates is None:
+            scores, ids = logits.log_softmax(-1).topk(5)
+            return {"scores": scores, "ids": ids}
+        ids = candidates[inputs["input_ids"]]
+        return {"scores": logits.gather(-1, ids.clamp(min=0)), "ids": ids}
+
+    def postprocess(
+        self,
+        text: str,
+        found: list[Reading | None],
+        dictionary: UserDictionary | None = None,
+        phrase_bonus: float | None = None,
+        use_lexicon: bool = True,
+        style: str = "tone3",
+    ) -> None:
+        """Turn scores into probabilities: fallback for unknown hanzi, phrase vote, softmax, user dictionary."""
+        bonus = getattr(self.model.config, "phrase_bonus", 0.0) if phrase_bonus is None else phrase_bonus
+        votes = {}
+        if use_lexicon and any(map(is_polyphone, text)):
+            votes = {
+                at: reading
+                for start, end, phrase in phrase_table().match(text)
+                for at, reading in zip(range(start, end), phrase, strict=True)
+            }
+        for at, char in enumerate(text):
+            if not is_hanzi(char):
+                continue
+            labels, scores = found[at] or (readings(char), np.zeros(len(readings(char)), dtype=np.float32))
+            if not use_lexicon and found[at]:
+                found[at] = labels, np.exp(scores)
+                continue
+            if votes.get(at) in labels:
+                # An unknown hanzi has no scores of its own: there the phrase decides.
+                scores = scores + np.where([label == votes[at] for label in labels], bonus if found[at] else 5.0, 0.0)
+            exponents = np.exp(scores - scores.max(initial=-np.inf))
+            found[at] = labels, exponents / exponents.sum()
+        for start, end, entry in dictionary.match(text) if dictionary else ():
+            for at, reading in zip(range(start, end), entry, strict=True):
+                if reading is not None:
+                    found[at] = (reading,), np.ones(1)
+
+    def _items(self, text: str, found: list[Reading | None], style: str) -> list[dict]:
+        items = []
+        for at, reading in enumerate(found):
+            if reading is None:
+                continue
+            labels, scores = reading
+            candidates = [
+                {"pinyin": to_style(labels[i], style), "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")
+            ]
+            best = candidates[0] if candidates else {"pinyin": None, "score": 0.0}
+            items.append({"char": text[at], **best, "start": at, "end": at + 1, "candidates": candidates})
+        return items
+
+
+def _as_texts(inputs: str | Iterable[str]) -> Iterator[str]:
+    for text in [inputs] if isinstance(inputs, str) else inputs:
+        if not isinstance(text, str):
+            raise InputError(f"give text (str), not {type(text).__name__}")
+        yield text
+
+
+def pipeline(model: str | None = None, revision: str | None = None, device: str | int | None = None, **kwargs):
+    """Make a `HanziToPinyinPipeline`.
+
+    Args:
+        model (`str`, *optional*): a checkpoint folder or a Hub id; defaults to the checkpoint of the package.
+        revision (`str`, *optional*): branch, tag or commit on the Hub.
+        device (`str` or `int`, *optional*): defaults to the first GPU, or else the CPU.
+        kwargs: parameters of `HanziToPinyinPipeline`, such as `dictionary` or `style`.
+
+    Raises:
+        InputError: if the checkpoint cannot be loaded or has no pinyin labels.
+
+    Example:
+        >>> pipe = pipeline()
+        >>> [item["pinyin"] for item in pipe("银行行长，重新长大了！")]
+        ['yin2', 'hang2', 'hang2', 'zhang3', 'chong2', 'xin1', 'zhang3', 'da4', 'le5']
+    """
+    name = model or bundled_checkpoint()
+    return HanziToPinyinPipeline(
+        model=load_model(name, revision, for_inference=True),
+        tokenizer=load_tokenizer(name, revision),
+        task=TASK,
+        device=device,
+        **kwargs,
+    )
+
+
+def register() -> None:
+    """Register the task, so that ``transformers.pipeline("hanzi-to-pinyin")`` finds it."""
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK,
+        pipeline_class=HanziToPinyinPipeline,
+        pt_model=AutoModelForTokenClassification,
+        default={"model": (bundled_checkpoint(), "main")},
+        type="text",
+    )
+
+
+if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
+    register()

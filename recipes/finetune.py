@@ -1,0 +1,92 @@
+"""Fine-tune a hanzi-to-pinyin model and evaluate it on polyphonic characters.
+
+accelerate launch --config_file accelerate_config.yaml recipes/finetune.py recipes/configs/quickstart.yaml
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from transformers import set_seed
+
+from h2p_hf.errors import InputError
+from h2p_hf.evaluation import evaluate_system, load_system, table, write_report
+from h2p_hf.files import atomic_write
+from h2p_hf.pinyin import to_style
+from h2p_hf.training import (
+    DataArguments,
+    ModelArguments,
+    PinyinTrainingArguments,
+    build_trainer,
+    last_complete_checkpoint,
+    load_base,
+    load_splits,
+    make_pipeline,
+    parse_args,
+    tune_phrase_bonus,
+)
+
+EXAMPLES = ("银行行长重新长大了。", "他试着重复那句话，可大家都受不了了。", "还有三天，这笔钱必须还给人家。")
+
+
+def main() -> None:
+    model_args, data_args, training_args = parse_args(
+        (ModelArguments, DataArguments, PinyinTrainingArguments), description=__doc__
+    )
+    set_seed(training_args.seed)
+
+    # 1. Data and model
+    splits = load_splits(data_args, training_args.data_seed or training_args.seed)
+    model, tokenizer = load_base(model_args)
+    systems = {name: load_system(name, data_args.train_datasets) for name in data_args.baselines}
+    trainer = build_trainer(model, tokenizer, splits, training_args, data_args.max_length)
+    main_process = trainer.is_world_process_zero()
+
+    # 2. Before (not by trainer.evaluate(): under several processes that would keep the model out of DDP)
+    results = {}
+    if main_process:
+        for name, test in splits.tests.items():
+            for system, read in systems.items():
+                results[name, system] = evaluate_system(read, test)[0]
+            pipe = make_pipeline(model, tokenizer)
+            results[name, "before"] = evaluate_system(lambda texts, p=pipe: list(p.readings(texts)), test)[0]
+
+    # 3. Train
+    checkpoint = last_complete_checkpoint(training_args.output_dir)
+    if checkpoint and main_process:
+        print(f"going on from {checkpoint}; to start afresh, delete it or give another --output_dir")
+    train_result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.log_metrics("train", train_result.metrics)
+    trainer.save_metrics("train", train_result.metrics)
+    trainer.save_state()
+
+    # 4. After: choose the phrase bonus on validation, save, report
+    if main_process:
+        pipe = make_pipeline(trainer.model, tokenizer)
+        tune_phrase_bonus(pipe, splits.validation)
+    trainer.save_model()
+    if main_process:
+        output = Path(training_args.output_dir)
+        for name, test in splits.tests.items():
+            argmax, _ = evaluate_system(lambda texts: list(pipe.readings(texts, use_lexicon=False)), test)
+            scores, predictions = evaluate_system(lambda texts: list(pipe.readings(texts)), test)
+            results |= {(name, "after, argmax"): argmax, (name, "after"): scores}
+            folder = output / "evaluation" / name.replace("/", "_")
+            write_report(folder, test, predictions, scores, f"{name}, {training_args.output_dir}")
+        report: dict = {"world_size": training_args.world_size, "phrase_bonus": pipe.model.config.phrase_bonus}
+        for (name, system), scores in results.items():
+            report.setdefault(name, {})[system] = scores
+        with atomic_write(output / "metrics.json") as file:
+            json.dump(report, file, indent=2, ensure_ascii=False)
+        print(table(results))
+        for text in EXAMPLES:
+            print(text, " ".join(to_style(item["pinyin"]) for item in pipe(text)))
+    trainer.accelerator.end_training()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
