@@ -80,7 +80,7 @@ class DataArguments:
         default=None, metadata={"help": "Longest training row in tokens. Default: what the tokenizer states."}
     )
     label_monophones: bool = field(
-        default=True, metadata={"help": "Label unlabelled characters that have just one reading in the lexicon."}
+        default=True, metadata={"help": "Label unlabelled characters that are no polyphones, from the lexicon."}
     )
     drop_duplicates: bool = field(
         default=False,
@@ -93,7 +93,7 @@ class DataArguments:
 
 @dataclass
 class PinyinTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with defaults for fine-tuning a pretrained encoder, and three options of our own."""
+    """`TrainingArguments` with defaults for fine-tuning a pretrained encoder, and four options of our own."""
 
     learning_rate: float = field(default=3e-5, metadata={"help": "Peak; 1e-5 to 5e-5 for pretrained checkpoints."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
@@ -113,11 +113,20 @@ class PinyinTrainingArguments(TrainingArguments):
     candidate_loss: bool = field(
         default=False, metadata={"help": "Compare only the readings that the lexicon gives a character."}
     )
+    mask_probability: float = field(
+        default=0.0,
+        metadata={
+            "help": "Hide this fraction (0-1) of the input tokens behind [MASK] while training, labels kept: then a "
+            "character is read from its context, as in masked language modelling."
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay}")
+        if not 0 <= self.mask_probability < 1:
+            raise InputError(f"mask_probability must be at least 0 and below 1, got {self.mask_probability}")
 
 
 def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = None, description: str | None = None):
@@ -238,7 +247,14 @@ class PinyinTrainer(Trainer):
 
     def compute_loss(self, model, inputs, *args, **kwargs):
         self._input_ids = inputs["input_ids"]  # compute_loss_func is not given the inputs
+        if model.training and self.args.mask_probability:
+            inputs["input_ids"] = self._hide(inputs["input_ids"], inputs["labels"])
         return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _hide(self, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Replace some labelled tokens, never special ones or padding, by [MASK]."""
+        hidden = torch.rand(input_ids.shape, device=input_ids.device) < self.args.mask_probability
+        return input_ids.masked_fill(hidden & (labels != -100), self.processing_class.mask_token_id)
 
     def _token_loss(self, outputs, labels, num_items_in_batch=None):
         allowed = None if self._allowed is None else self._allowed[self._input_ids]

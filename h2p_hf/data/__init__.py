@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import Dataset, concatenate_datasets
 
 from ..errors import InputError
-from ..lexicon import readings
+from ..lexicon import is_polyphone, phrase_table, readings
 from .bundled import read_bundled, read_sentences
 from .cpp import read_cpp
 from .hsk import read_hsk
@@ -74,18 +74,24 @@ def _records(name: str) -> Iterator[Record]:
 
 
 def label_monophones(dataset: Dataset) -> Dataset:
-    """Label every unlabelled character that the lexicon gives just one reading.
+    """Label every unlabelled character that is no polyphone, from the lexicon.
 
     Sources such as CPP label one polyphone a sentence; with its neighbours labelled as well a fresh head learns to
-    read every hanzi.
+    read every hanzi. A character that also has a lexical neutral tone has that one where a phrase of the lexicon says
+    so, and its full tone elsewhere.
     """
 
     def fill(row: dict) -> dict:
-        return {
-            "pinyin": [
-                known[0] if reading is None and len(known := readings(char)) == 1 else reading
-                for char, reading in zip(row["text"], row["pinyin"], strict=True)
-            ]
+        text, pinyin = row["text"], list(row["pinyin"])
+        phrases = {
+            at: reading
+            for start, end, found in phrase_table().match(text)
+            for at, reading in zip(range(start, end), found, strict=True)
         }
+        for at, char in enumerate(text):
+            known = readings(char)
+            if pinyin[at] is None and known and not is_polyphone(char):
+                pinyin[at] = phrases[at] if phrases.get(at) in known else known[0]
+        return {"pinyin": pinyin}
 
     return dataset.map(fill, desc="Labelling monophones")

@@ -98,6 +98,9 @@ def load_masked_lm(name_or_path: str, revision: str | None = None) -> PreTrained
 
 
 def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
+    path = Path(name_or_path).expanduser()
+    if not path.is_dir() and (path.exists() or path.is_absolute() or name_or_path.startswith(".")):
+        raise InputError(f"no checkpoint folder {name_or_path}: give a folder with config.json, or a Hub id")
     # Loading reports every fresh head as a warning table; for a user who fine-tunes that is no news.
     logger = logging.getLogger("transformers.modeling_utils")
     level, logger.level = logger.level, logging.ERROR

@@ -1,0 +1,49 @@
+"""Evaluate a checkpoint or a baseline on a dataset, or several systems side by side.
+
+python recipes/evaluate.py --system runs/quickstart --data bundled@test --output runs/evaluation
+python recipes/evaluate.py --system bundled --compare pypinyin large_pinyin g2pM --data bundled@test cpp@dev_heldout
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from h2p_hf.data import load
+from h2p_hf.errors import InputError
+from h2p_hf.evaluation import BASELINES, evaluate_system, load_system, table, write_report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--system",
+        default="bundled",
+        help=f"a checkpoint folder, a Hub id, bundled, or a baseline ({', '.join(BASELINES)}); "
+        "CHECKPOINT@argmax reads a checkpoint without the lexicon",
+    )
+    parser.add_argument("--compare", nargs="*", default=[], metavar="SYSTEM", help="more systems, on the same rows")
+    parser.add_argument("--data", nargs="+", default=["bundled@test"], help="datasets, see h2p_hf.data.load")
+    parser.add_argument("--majority_data", nargs="+", default=["bundled"], help="what the majority baseline counts")
+    parser.add_argument("--dictionary", help="user dictionary for the checkpoints")
+    parser.add_argument("--output", default="runs/evaluation", help="folder; each data set and system gets its own")
+    args = parser.parse_args()
+
+    datasets = {name: load(name) for name in args.data}
+    results = {}
+    for system in dict.fromkeys([args.system, *args.compare]):
+        read = load_system(system, args.majority_data, dictionary=args.dictionary)
+        for name, dataset in datasets.items():
+            scores, predictions = evaluate_system(read, dataset)
+            results[name, system] = scores
+            folder = Path(args.output) / name.replace("/", "_") / system.strip("./").replace("/", "_")
+            write_report(folder, dataset, predictions, scores, f"{system} on {name}")
+    print(table(dict(sorted(results.items(), key=lambda item: args.data.index(item[0][0])))))
+    print(f"metrics.json, per_character.csv, errors.jsonl and confusions.png are in {args.output}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

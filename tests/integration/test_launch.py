@@ -1,0 +1,189 @@
+"""The recipes as people run them: `accelerate launch` in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", "accelerate_config.yaml"]
+
+
+def launch(recipe: str, *args: str, processes: int = 1, expect: int | None = 0, **kwargs) -> subprocess.CompletedProcess:
+    command = [*LAUNCH, *(("--multi_gpu", "--num_processes", str(processes)) if processes > 1 else ()), f"recipes/{recipe}"]
+    done = subprocess.run(
+        [*command, *args],
+        cwd=ROOT,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        **kwargs,
+    )
+    assert expect is None or done.returncode == expect, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory) -> dict[str, str]:
+    """A few rows of the bundled sentences as files: quick to train on."""
+    from h2p_hf.data import load
+
+    folder = tmp_path_factory.mktemp("rows")
+    files = {}
+    for name, count in (("train", 64), ("validation", 32), ("test", 32)):
+        files[name] = str(folder / f"{name}.jsonl")
+        load(f"bundled@{name}").select(range(count)).to_json(files[name], force_ascii=False)
+    return files
+
+
+def options(checkpoint: str, rows: dict[str, str], output: Path, **more) -> list[str]:
+    values = {
+        "model_name_or_path": checkpoint, "train_datasets": rows["train"], "validation_datasets": rows["validation"],
+        "test_datasets": rows["test"], "output_dir": str(output), "per_device_train_batch_size": 8,
+        "num_train_epochs": 2, "learning_rate": 1e-3, "report_to": "none", "logging_steps": 1, **more,
+    }  # fmt: skip
+    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
+
+
+def metrics(output: Path) -> dict:
+    return json.loads((output / "metrics.json").read_text("utf-8"))
+
+
+def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
+    output = tmp_path / "run"
+    done = launch("finetune.py", *options(tiny_checkpoint, rows, output, report_to="tensorboard", baselines="pypinyin"))
+    assert "| system" in done.stdout and "yín háng" in done.stdout
+    found = metrics(output)
+    assert found["world_size"] == 1
+    assert set(found[rows["test"]]) == {"pypinyin", "before", "after, argmax", "after"}
+    assert found[rows["test"]]["after"]["polyphones"] == 32
+    assert list(output.glob("runs/*/events*"))
+    [report] = (output / "evaluation").iterdir()
+    assert {p.name for p in report.iterdir()} == {"metrics.json", "per_character.csv", "errors.jsonl", "confusions.png"}
+    # The result is an ordinary checkpoint: the evaluation recipe gives the same numbers again.
+    done = subprocess.run(
+        [sys.executable, "recipes/evaluate.py", "--system", str(output), "--compare", "pypinyin", "majority",
+         "--data", rows["test"], "--output", str(tmp_path / "evaluation")],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    again = [json.loads(p.read_text()) for p in (tmp_path / "evaluation").rglob("metrics.json")]
+    assert found[rows["test"]]["after"] in again
+    assert found[rows["test"]]["pypinyin"] in again
+    assert len(again) == 3
+
+
+def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    launch("finetune.py", *options(tiny_checkpoint, rows, one, per_device_train_batch_size=16, num_train_epochs=3))
+    # Trainer with gloo sometimes aborts at exit, after all is written: the result file tells.
+    for _ in range(2):
+        launch("finetune.py", *options(tiny_checkpoint, rows, two, num_train_epochs=3), processes=2, expect=None)
+        if (two / "metrics.json").exists():
+            break
+    assert metrics(two)["world_size"] == 2
+    weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-3, rtol=0)
+    losses = [json.loads((folder / "train_results.json").read_text())["train_loss"] for folder in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    for system in ("after", "after, argmax"):
+        scores = [metrics(folder)[rows["test"]][system]["accuracy"] for folder in (one, two)]
+        assert scores[1] == pytest.approx(scores[0], abs=0.04)  # one of 32 rows
+
+
+def test_goes_on_after_a_kill(tiny_checkpoint, rows, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    more = {"num_train_epochs": 6, "save_strategy": "steps", "save_steps": 8, "eval_strategy": "steps", "eval_steps": 8}
+    launch("finetune.py", *options(tiny_checkpoint, rows, whole, **more))
+    process = subprocess.Popen(
+        [sys.executable, "recipes/finetune.py", *options(tiny_checkpoint, rows, killed, **more)],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoint-16" / "trainer_state.json").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "metrics.json").exists()
+    done = launch("finetune.py", *options(tiny_checkpoint, rows, killed, **more))
+    assert "going on from" in done.stdout
+    weights = [load_file(folder / "model.safetensors") for folder in (whole, killed)]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_domain_adaptation_with_replay(tiny_checkpoint, rows, tmp_path):
+    domain = tmp_path / "domain.jsonl"
+    domain.write_text("".join(
+        json.dumps({"text": f"{n}号来会诊的行家", "pinyin": [None] * 6 + ["hang2", None]}) + "\n" for n in "一二三四五六七八九十甲乙丙丁戊己庚辛壬癸"
+    ), encoding="utf-8")  # fmt: skip
+    output = tmp_path / "run"
+    done = launch("finetune.py", *options(
+        tiny_checkpoint, rows, output, train_datasets=str(domain), replay_datasets=rows["train"], replay=0.5, test_fraction=0.2
+    ))  # fmt: skip
+    found = metrics(output)
+    for name in ("train_datasets (held out)", rows["test"]):
+        assert {"before", "after"} <= set(found[name])
+        assert name in done.stdout
+
+
+def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "长", "pinyin": ["chang"]}\n{"text": "长江", "pinyin": ["chang2"]}\n', encoding="utf-8")
+    cases = {
+        "finetune.py": (options(tiny_checkpoint, rows, tmp_path / "a", train_datasets=str(bad)), "bad.jsonl, line"),
+        "evaluate.py": (["--system", "./none"], "no checkpoint folder ./none"),
+        "pretrain.py": (["--train_files", "none.txt", "--output_dir", str(tmp_path / "b")], "no text in none.txt"),
+        "silver.py": (["--files", "none.txt", "--output", str(tmp_path / "c"), "--check"], "no text in none.txt"),
+    }
+    for recipe, (args, message) in cases.items():
+        done = subprocess.run([sys.executable, f"recipes/{recipe}", *args], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2, (recipe, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: ") and message in done.stderr, recipe
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.jsonl"]
+
+
+def test_pretrain_then_finetune(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("他在银行门口等了很久，行长才出来。\n" * 400, encoding="utf-8")
+    base = tmp_path / "base"
+    launch(
+        "pretrain.py", "--train_files", str(text), "--output_dir", str(base), "--hidden_size", "32", "--num_hidden_layers",
+        "1", "--block_size", "64", "--max_steps", "12", "--per_device_train_batch_size", "4", "--validation_blocks", "8",
+        "--learning_rate", "0.01", "--report_to", "none", "--logging_steps", "1",
+    )  # fmt: skip
+    log = json.loads((base / "trainer_state.json").read_text())["log_history"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0] - 1
+    assert json.loads((base / "eval_results.json").read_text())["eval_perplexity"] > 1
+    from h2p_hf.modeling import load_model, load_tokenizer
+
+    assert load_model(str(base)).config.num_hidden_layers == 1
+    assert load_tokenizer(str(base)).model_max_length == 64
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "recipes" / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_config_parses(config, tmp_path):
+    recipe = "pretrain" if "pretrain" in config.name else "finetune"
+    code = (
+        "import sys, runpy; from unittest import mock\n"
+        f"sys.argv = ['r', {str(config)!r}, '--output_dir', {str(tmp_path)!r}"
+        + (", '--train_files', 'none.txt'" if recipe == "pretrain" else ", '--model_name_or_path', './none', '--train_datasets', 'bundled'")
+        + "]\n"
+        f"runpy.run_path('recipes/{recipe}.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    # All keys and values are good if the run gets as far as the input that is not there.
+    assert done.returncode == 2
+    assert ("no text in none.txt" if recipe == "pretrain" else "no checkpoint folder ./none") in done.stderr

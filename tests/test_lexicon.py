@@ -1,0 +1,80 @@
+from importlib.resources import files
+
+import pytest
+from pypinyin_dict.pinyin_data import ktghz2013
+
+from h2p_hf import InputError
+from h2p_hf.lexicon import PhraseTable, UserDictionary, general_standard, is_polyphone, phrase_table, readings
+from h2p_hf.pinyin import normalize, syllables
+
+
+def test_readings_are_those_people_use_most_common_first():
+    assert readings("王") == ("wang2",)  # Unihan also has wang4 and yu4
+    assert readings("行")[0] == "xing2"
+    assert set(readings("了")) == {"le5", "liao3"}
+    assert "zi5" in readings("子")
+    assert readings("銀") == ("yin2",)
+    assert readings("a") == readings("") == readings("银行") == ()
+
+
+def test_every_character_of_the_table_has_readings_in_the_inventory():
+    for char in general_standard():
+        assert readings(char), char
+        assert set(readings(char)) <= syllables()
+
+
+def test_polyphones_of_the_table_are_polyphones():
+    table = {chr(code) for code, raw in ktghz2013.pinyin_dict.items() if len({normalize(r) for r in raw.split(",")}) > 1}
+    assert len(table) > 590
+    assert all(map(is_polyphone, table))
+    assert not is_polyphone("西")  # 东西 has a neutral tone, but that makes no polyphone
+
+
+def test_additions_add_something():
+    for line in files("h2p_hf").joinpath("resources/readings.tsv").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            char, reading, kind = line.split("\t")
+            assert kind in ("reading", "neutral")
+            assert normalize(reading) == reading
+            assert reading not in [normalize(raw) for raw in ktghz2013.pinyin_dict[ord(char)].split(",")], line
+
+
+def test_longest_match_from_the_left():
+    table = PhraseTable({"银行": ["yin2", "hang2"], "银行家": ["yin2", "hang2", "jia1"], "行家": ["hang2", "jia1"]})
+    assert table.match("在银行家里") == [(1, 4, ("yin2", "hang2", "jia1"))]
+    assert table.match("银行") == [(0, 2, ("yin2", "hang2"))]
+    assert table.match("银") == table.match("") == []
+
+
+def test_phrases_come_in_normal_form():
+    assert (0, 2, ("yin2", "hang2")) in phrase_table().match("银行")
+
+
+def test_user_dictionary(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("# comment\n\n行长\tháng zhǎng\nA股\t- gu3\n", encoding="utf-8-sig")
+    dictionary = UserDictionary.load(path)
+    assert dictionary.match("A股行长") == [(0, 2, (None, "gu3")), (2, 4, ("hang2", "zhang3"))]
+    assert UserDictionary.from_mapping({"长": "chang2"}).match("长") == [(0, 1, ("chang2",))]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("行长 hang2 zhang3", "line 2: write the phrase, a tab and its readings"),
+        ("行长\thang2", "line 2: 行长 has 2 characters but 1 readings are given"),
+        ("行长\thang2 xyz", "line 2: 'xyz' is not a syllable"),
+        ("行长\t- zhang3", "line 2: '-' is not a syllable"),
+        ("\thang2", "line 2: write the phrase"),
+    ],
+)
+def test_bad_user_dictionary(tmp_path, line, message):
+    path = tmp_path / "words.txt"
+    path.write_text("银\tyin2\n" + line + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        UserDictionary.load(path)
+
+
+def test_missing_user_dictionary(tmp_path):
+    with pytest.raises(InputError, match="cannot read .*: No such file"):
+        UserDictionary.load(tmp_path / "none.txt")
