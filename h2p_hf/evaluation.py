@@ -75,7 +75,9 @@ def table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
 
     def line(cells: Iterable[str]) -> str:
-        padded = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))]
+        padded = [
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        ]
         return "| " + " | ".join(padded) + " |"
 
     rule = ["-" * w if i < 2 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
@@ -135,7 +137,11 @@ def _plot(path: Path, answers: Mapping[tuple[str, str], Counter], title: str, mo
         wrong[char] += found.total() - found[gold]
     worst = [char for char, count in wrong.most_common(most) if count]
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [f for f in ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "SimHei") if f in installed]
+    fonts = [
+        f
+        for f in ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "SimHei")
+        if f in installed
+    ]
     columns = 4
     lines = max(1, -(-len(worst) // columns))
     with plt.rc_context({"font.family": [*fonts, "DejaVu Sans"]}):

@@ -83,9 +83,7 @@ class HanziToPinyinPipeline(Pipeline):
             table[i, : len(ids)] = torch.tensor(ids)
         return table
 
-    def _sanitize_parameters(
-        self, dictionary=None, style=None, phrase_bonus=None, use_lexicon=None, batch_size=None
-    ):
+    def _sanitize_parameters(self, dictionary=None, style=None, phrase_bonus=None, use_lexicon=None, batch_size=None):
         decoding = {"phrase_bonus": phrase_bonus, "use_lexicon": use_lexicon}
         if dictionary is not None:
             if isinstance(dictionary, (str, Path)):
@@ -218,7 +216,8 @@ class HanziToPinyinPipeline(Pipeline):
                 continue
             labels, scores = reading
             candidates = [
-                {"pinyin": to_style(labels[i], style), "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")
+                {"pinyin": to_style(labels[i], style), "score": float(scores[i])}
+                for i in np.argsort(-scores, kind="stable")
             ]
             best = candidates[0] if candidates else {"pinyin": None, "score": 0.0}
             items.append({"char": text[at], **best, "start": at, "end": at + 1, "candidates": candidates})

@@ -25,7 +25,7 @@ from transformers import (
 from .data import label_monophones, load, load_all
 from .errors import InputError
 from .metrics import build_compute_metrics, pinyin_scores
-from .modeling import bundled_checkpoint, candidate_mask, encode, load_model, load_tokenizer, token_loss
+from .modeling import bundled_base, candidate_mask, encode, load_model, load_tokenizer, token_loss
 from .pipelines import TASK, HanziToPinyinPipeline
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ class DataArguments:
         metadata={"help": "Domain adaptation: general data mixed in, so that the model does not forget it."},
     )
     replay: float = field(
-        default=1.0, metadata={"help": "Rows of general data for each row of train_datasets, if replay_datasets is set."}
+        default=1.0,
+        metadata={"help": "Rows of general data for each row of train_datasets, if replay_datasets is set."},
     )
     max_length: int | None = field(
         default=None, metadata={"help": "Longest training row in tokens. Default: what the tokenizer states."}
@@ -93,7 +94,7 @@ class DataArguments:
 
 @dataclass
 class PinyinTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with defaults for fine-tuning a pretrained encoder, and four options of our own."""
+    """`TrainingArguments` with defaults for fine-tuning a pretrained encoder, and five options of our own."""
 
     learning_rate: float = field(default=3e-5, metadata={"help": "Peak; 1e-5 to 5e-5 for pretrained checkpoints."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
@@ -119,6 +120,11 @@ class PinyinTrainingArguments(TrainingArguments):
             "help": "Hide this fraction (0-1) of the input tokens behind [MASK] while training, labels kept: then a "
             "character is read from its context, as in masked language modelling."
         },
+    )
+
+    half_precision_weights: bool = field(
+        default=False,
+        metadata={"help": "Write the final weights in float16: half the size, and still read as float32."},
     )
 
     def __post_init__(self):
@@ -184,7 +190,7 @@ def load_base(args: ModelArguments) -> tuple[PreTrainedModel, PreTrainedTokenize
     Raises:
         InputError: if the checkpoint cannot be loaded or an override does not fit its config.
     """
-    name = args.model_name_or_path or bundled_checkpoint()
+    name = args.model_name_or_path or bundled_base()
     tokenizer = load_tokenizer(name, args.model_revision)
     config = None
     if args.config_overrides:
@@ -319,7 +325,9 @@ def build_trainer(
     }
     with args.main_process_first(desc="tokenising"):
         train, validation = (
-            dataset.map(encode, batched=True, fn_kwargs=encoding, remove_columns=dataset.column_names, desc="Tokenising")
+            dataset.map(
+                encode, batched=True, fn_kwargs=encoding, remove_columns=dataset.column_names, desc="Tokenising"
+            )
             for dataset in (splits.train, splits.validation)
         )
     args.include_for_metrics = ["inputs"]
@@ -351,6 +359,18 @@ def last_complete_checkpoint(output_dir: str | Path) -> str | None:
         except (OSError, ValueError):
             continue
     return max(found)[1] if found else None
+
+
+def save_final(trainer: PinyinTrainer) -> None:
+    """Write the final model and tokenizer into the output folder; to be called by every process.
+
+    The config keeps the dtype of training, so that half-precision weights are converted when they are loaded: on a CPU
+    float16 is for the disk only.
+    """
+    trainer.save_model()
+    if trainer.args.half_precision_weights and trainer.is_world_process_zero():
+        state = {name: value.half() for name, value in trainer.model.state_dict().items()}
+        trainer.model.save_pretrained(trainer.args.output_dir, state_dict=state)
 
 
 def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **kwargs) -> HanziToPinyinPipeline:

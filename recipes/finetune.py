@@ -23,6 +23,7 @@ from h2p_hf.training import (
     load_splits,
     make_pipeline,
     parse_args,
+    save_final,
     tune_phrase_bonus,
 )
 
@@ -64,7 +65,7 @@ def main() -> None:
     if main_process:
         pipe = make_pipeline(trainer.model, tokenizer)
         tune_phrase_bonus(pipe, splits.validation)
-    trainer.save_model()
+    save_final(trainer)
     if main_process:
         output = Path(training_args.output_dir)
         for name, test in splits.tests.items():

@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--files", nargs="+", required=True, help="text files or folders: one passage a line")
     parser.add_argument("--output", required=True, help="JSON-lines file to write")
     parser.add_argument("--characters", type=int, default=10_000_000, help="how much to write, in characters")
-    parser.add_argument("--keep_common", type=float, default=0.4, help="share of the lines without a rare reading, 0-1")
+    parser.add_argument(
+        "--keep_common", type=float, default=0.4, help="share of the lines without a rare reading, 0-1"
+    )
     parser.add_argument("--check", nargs="*", default=["bundled@train"], help="labelled datasets to measure on first")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()

@@ -7,12 +7,12 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "2"
 os.environ.pop("H2P_CPP_DIR", None)
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from transformers import BertConfig, BertForTokenClassification, BertModel  # noqa: E402
+import pytest
+import torch
+from transformers import BertConfig, BertForTokenClassification, BertModel
 
-from h2p_hf.modeling import character_tokenizer  # noqa: E402
-from h2p_hf.pinyin import id2label, label2id  # noqa: E402
+from h2p_hf.modeling import character_tokenizer
+from h2p_hf.pinyin import id2label, label2id
 
 
 def tiny_config(**kwargs) -> BertConfig:

@@ -57,7 +57,11 @@ def test_annotate_text_lines(tiny_checkpoint, tmp_path):
     source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("江\n\n水\n", encoding="utf-8")
     assert main(["annotate", str(source), str(target), "--model", tiny_checkpoint]) == 0
-    assert [json.loads(line)["pinyin"] for line in target.read_text("utf-8").splitlines()] == [["jiang1"], [], ["shui3"]]
+    assert [json.loads(line)["pinyin"] for line in target.read_text("utf-8").splitlines()] == [
+        ["jiang1"],
+        [],
+        ["shui3"],
+    ]
 
 
 def bad_input_cases(tmp_path, checkpoint, bare):
@@ -69,7 +73,10 @@ def bad_input_cases(tmp_path, checkpoint, bare):
     return {
         "no such file": (["annotate", "none.txt", out, *model], "cannot read none.txt: No such file"),
         "not UTF-8": (["annotate", str(gbk), out, *model], "gbk.txt, line 2: not UTF-8"),
-        "no text": (["annotate", str(broken), out, *model], "line 2: each line must be an object with a string 'text'"),
+        "no text": (
+            ["annotate", str(broken), out, *model],
+            "line 2: each line must be an object with a string 'text'",
+        ),
         "same file": (["annotate", str(gbk), str(gbk), *model], "input and output are the same file"),
         "no such folder": (["annotate", str(words), "none/out.jsonl", *model], "cannot write none/out.jsonl"),
         "batch size": (["annotate", str(words), out, "--batch_size", "0", *model], "--batch_size must be at least 1"),

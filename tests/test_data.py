@@ -201,7 +201,11 @@ def test_more_bad_files(tmp_path):
 
 
 def test_held_out_sentences_do_not_get_into_training(tmp_path, capsys):
-    path = jsonl(tmp_path / "a.jsonl", {"text": "长江", "pinyin": ["chang2", None]}, {"text": "长大", "pinyin": ["zhang3", None]})
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {"text": "长江", "pinyin": ["chang2", None]},
+        {"text": "长大", "pinyin": ["zhang3", None]},
+    )
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: this sentence is also in the validation or test data"):
         load(path, held_out={"长大"})
     assert load(path, held_out={"长大"}, drop_duplicates=True)["text"] == ["长江"]

@@ -24,7 +24,9 @@ def test_every_character_of_the_table_has_readings_in_the_inventory():
 
 
 def test_polyphones_of_the_table_are_polyphones():
-    table = {chr(code) for code, raw in ktghz2013.pinyin_dict.items() if len({normalize(r) for r in raw.split(",")}) > 1}
+    table = {
+        chr(code) for code, raw in ktghz2013.pinyin_dict.items() if len({normalize(r) for r in raw.split(",")}) > 1
+    }
     assert len(table) > 590
     assert all(map(is_polyphone, table))
     assert not is_polyphone("西")  # 东西 has a neutral tone, but that makes no polyphone

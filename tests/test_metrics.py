@@ -1,8 +1,8 @@
+import evaluate
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-import evaluate
 from h2p_hf.metrics import METRIC_PATH, build_compute_metrics, pinyin_scores, polyphone_scores
 from h2p_hf.modeling import character_tokenizer
 from h2p_hf.pinyin import id2label, label2id

@@ -105,7 +105,12 @@ def test_our_checkpoint_keeps_its_head_in_full_precision(tiny_checkpoint, tmp_pa
 
 def test_electra(tmp_path, tokenizer):
     config = ElectraConfig(
-        vocab_size=len(tokenizer), embedding_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        vocab_size=len(tokenizer),
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
     )
     ElectraModel(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

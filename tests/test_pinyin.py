@@ -49,7 +49,10 @@ def test_every_syllable_round_trips_through_its_tone_mark():
 
 def test_every_reading_of_the_general_standard_table_is_in_the_inventory():
     missing = {
-        raw for readings in ktghz2013.pinyin_dict.values() for raw in readings.split(",") if normalize(raw) not in syllables()
+        raw
+        for readings in ktghz2013.pinyin_dict.values()
+        for raw in readings.split(",")
+        if normalize(raw) not in syllables()
     }
     assert missing == set()
 

@@ -37,7 +37,9 @@ def test_kinds_of_input(pipe):
     texts = ["长江", "", "他长大了，还要还钱。", "a"] * 20
     one_by_one = [pipe(text) for text in texts]
     for batched in (pipe(texts, batch_size=7), list(pipe(iter(texts))), pipe(tuple(texts))):
-        assert [[i["pinyin"] for i in items] for items in batched] == [[i["pinyin"] for i in items] for items in one_by_one]
+        assert [[i["pinyin"] for i in items] for items in batched] == [
+            [i["pinyin"] for i in items] for items in one_by_one
+        ]
     scores = [i["score"] for items in pipe(texts) for i in items]
     assert scores == pytest.approx([i["score"] for items in one_by_one for i in items], abs=1e-5)
     with pytest.raises(InputError, match="give text"):
@@ -135,7 +137,11 @@ def test_fresh_head_can_be_read(bare_encoder):
 
 
 @settings(max_examples=150, deadline=None)
-@given(text=st.text(alphabet=st.one_of(st.characters(), st.sampled_from("长大了银行行，。\ud800\udfff\0🙂e\u0301")), max_size=150))
+@given(
+    text=st.text(
+        alphabet=st.one_of(st.characters(), st.sampled_from("长大了银行行，。\ud800\udfff\0🙂e\u0301")), max_size=150
+    )
+)
 def test_any_text_stays_aligned(pipe, text):
     items = pipe(text)
     assert [i["start"] for i in items] == [at for at, char in enumerate(text) if is_hanzi(char)]

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from transformers import set_seed
 
 from h2p_hf import InputError
@@ -20,6 +21,7 @@ from h2p_hf.training import (
     load_splits,
     make_pipeline,
     parse_args,
+    save_final,
     tune_phrase_bonus,
 )
 
@@ -139,7 +141,12 @@ def test_accumulation_does_not_change_loss_or_gradients(tiny_checkpoint, tmp_pat
     seen = []
     for batch, steps in ((8, 1), (4, 2), (1, 8)):
         trainer = trainer_for(
-            tiny_checkpoint, tmp_path, train, per_device_train_batch_size=batch, gradient_accumulation_steps=steps, max_steps=1
+            tiny_checkpoint,
+            tmp_path,
+            train,
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=steps,
+            max_steps=1,
         )
         trainer.train()
         log = trainer.state.log_history[0]
@@ -152,7 +159,13 @@ def test_accumulation_does_not_change_loss_or_gradients(tiny_checkpoint, tmp_pat
 def test_overfits_a_few_rows(tiny_checkpoint, tmp_path, candidate_loss):
     train = label_monophones(load("bundled").select(range(0, 320, 20)))
     trainer = trainer_for(
-        tiny_checkpoint, tmp_path, train, num_train_epochs=60, learning_rate=1e-2, candidate_loss=candidate_loss, layer_decay=0.9
+        tiny_checkpoint,
+        tmp_path,
+        train,
+        num_train_epochs=60,
+        learning_rate=1e-2,
+        candidate_loss=candidate_loss,
+        layer_decay=0.9,
     )
     before = [p.detach().clone() for p in trainer.model.parameters()]
     trainer.train()
@@ -189,6 +202,20 @@ def test_evaluation_restricted_to_labelled_polyphones(tiny_checkpoint, tmp_path)
     metrics = trainer.evaluate()
     assert metrics["eval_polyphones"] == len(train)
     assert {"eval_f1_macro", "eval_accuracy_by_reading", "eval_precision_weighted"} <= set(metrics)
+
+
+def test_half_precision_weights_are_read_as_float32(tiny_checkpoint, tmp_path):
+    train = load("bundled@test").select(range(8))
+    sizes = []
+    for half in (False, True):
+        output = tmp_path / str(half)
+        trainer = trainer_for(tiny_checkpoint, output, train, half_precision_weights=half)
+        save_final(trainer)
+        sizes.append((output / "model.safetensors").stat().st_size)
+    assert sizes[1] < 0.51 * sizes[0]
+    plain = transformers.pipeline("token-classification", model=str(output))
+    assert plain.model.dtype == torch.float32
+    assert torch.equal(plain.model.classifier.weight, trainer.model.classifier.weight.half().float())
 
 
 def test_last_complete_checkpoint(tmp_path):

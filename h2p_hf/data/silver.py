@@ -28,7 +28,9 @@ def silver_labels(texts: Sequence[str], tagger: System) -> list[list[str | None]
             for at, reading in zip(range(start, end), phrase, strict=True):
                 # The phrase table also has 不 and 一 in their sandhi tones; those are no readings of the lexicon.
                 if reading in readings(text[at]):
-                    row[at] = reading if end - start > 2 or guess[at] == reading or not is_polyphone(text[at]) else None
+                    row[at] = (
+                        reading if end - start > 2 or guess[at] == reading or not is_polyphone(text[at]) else None
+                    )
         for at, char in enumerate(text):
             known = readings(char)
             if not is_hanzi(char) or (row[at] is not None and row[at] not in known):

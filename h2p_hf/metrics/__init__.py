@@ -110,7 +110,9 @@ def build_compute_metrics(tokenizer, id2label: Mapping[int, str]):
     counts = [len(token) == 1 and is_hanzi(token) and is_polyphone(token) for token in characters]
 
     def compute_metrics(prediction: Any) -> dict[str, float]:
-        inputs, labels, guesses = (np.asarray(a) for a in (prediction.inputs, prediction.label_ids, prediction.predictions))
+        inputs, labels, guesses = (
+            np.asarray(a) for a in (prediction.inputs, prediction.label_ids, prediction.predictions)
+        )
         rows = (labels >= 0) & np.array(counts)[np.clip(inputs, 0, None)]
         return polyphone_scores(
             [characters[i] for i in inputs[rows]],

@@ -1,11 +1,12 @@
 """Tokenizer alignment, candidate-masked loss and checkpoint loading."""
 
-from .loading import bundled_checkpoint, load_masked_lm, load_model, load_tokenizer
+from .loading import bundled_base, bundled_checkpoint, load_masked_lm, load_model, load_tokenizer
 from .loss import candidate_mask, token_loss
 from .tokenization import align, character_tokenizer, encode
 
 __all__ = [
     "align",
+    "bundled_base",
     "bundled_checkpoint",
     "candidate_mask",
     "character_tokenizer",

@@ -21,9 +21,17 @@ DEFAULT_MAX_LENGTH = 256
 """Longest input in tokens, for a tokenizer that states none (a bare vocab.txt says 1e30)."""
 
 
+RESOURCES = Path(__file__).parent.parent / "resources"
+
+
 def bundled_checkpoint() -> str:
-    """Return the folder of the checkpoint that comes with the package: default base and default pipeline model."""
-    return str(Path(__file__).parent.parent / "resources" / "checkpoint")
+    """Return the folder of the fine-tuned checkpoint that comes with the package: what the pipeline runs."""
+    return str(RESOURCES / "checkpoint")
+
+
+def bundled_base() -> str:
+    """Return the folder of the pretrained checkpoint that comes with the package: what fine-tuning starts from."""
+    return str(RESOURCES / "base")
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -84,7 +92,9 @@ def load_model(
     )
     missing = sorted(info["missing_keys"])
     if for_inference and missing:
-        raise InputError(f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again")
+        raise InputError(
+            f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again"
+        )
     return model
 
 
@@ -106,10 +116,13 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     level, logger.level = logger.level, logging.ERROR
     try:
         return from_pretrained(name_or_path, **kwargs)
-    except Exception as error:  # from_pretrained raises a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
+    except (
+        Exception
+    ) as error:  # from_pretrained raises a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
         reason = " ".join(str(error).split())[:200]
+        reason = reason or type(error).__name__
         raise InputError(
-            f"cannot load the {what} of {name_or_path}: {reason or type(error).__name__}; give a checkpoint folder or a Hub id"
+            f"cannot load the {what} of {name_or_path}: {reason}; give a checkpoint folder or a Hub id"
         ) from error
     finally:
         logger.level = level

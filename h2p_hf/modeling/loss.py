@@ -7,7 +7,6 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
 from ..lexicon import readings
-from ..pinyin import NON_HANZI
 
 
 def candidate_mask(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> torch.Tensor:

@@ -13,11 +13,24 @@ import torch
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", "accelerate_config.yaml"]
+LAUNCH = [
+    sys.executable,
+    "-m",
+    "accelerate.commands.accelerate_cli",
+    "launch",
+    "--config_file",
+    "accelerate_config.yaml",
+]
 
 
-def launch(recipe: str, *args: str, processes: int = 1, expect: int | None = 0, **kwargs) -> subprocess.CompletedProcess:
-    command = [*LAUNCH, *(("--multi_gpu", "--num_processes", str(processes)) if processes > 1 else ()), f"recipes/{recipe}"]
+def launch(
+    recipe: str, *args: str, processes: int = 1, expect: int | None = 0, **kwargs
+) -> subprocess.CompletedProcess:
+    command = [
+        *LAUNCH,
+        *(("--multi_gpu", "--num_processes", str(processes)) if processes > 1 else ()),
+        f"recipes/{recipe}",
+    ]
     done = subprocess.run(
         [*command, *args],
         cwd=ROOT,
@@ -59,7 +72,9 @@ def metrics(output: Path) -> dict:
 
 def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
     output = tmp_path / "run"
-    done = launch("finetune.py", *options(tiny_checkpoint, rows, output, report_to="tensorboard", baselines="pypinyin"))
+    done = launch(
+        "finetune.py", *options(tiny_checkpoint, rows, output, report_to="tensorboard", baselines="pypinyin")
+    )
     assert "| system" in done.stdout and "yín háng" in done.stdout
     found = metrics(output)
     assert found["world_size"] == 1
@@ -67,7 +82,12 @@ def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
     assert found[rows["test"]]["after"]["polyphones"] == 32
     assert list(output.glob("runs/*/events*"))
     [report] = (output / "evaluation").iterdir()
-    assert {p.name for p in report.iterdir()} == {"metrics.json", "per_character.csv", "errors.jsonl", "confusions.png"}
+    assert {p.name for p in report.iterdir()} == {
+        "metrics.json",
+        "per_character.csv",
+        "errors.jsonl",
+        "confusions.png",
+    }
     # The result is an ordinary checkpoint: the evaluation recipe gives the same numbers again.
     done = subprocess.run(
         [sys.executable, "recipes/evaluate.py", "--system", str(output), "--compare", "pypinyin", "majority",
@@ -102,7 +122,13 @@ def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
 
 def test_goes_on_after_a_kill(tiny_checkpoint, rows, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    more = {"num_train_epochs": 6, "save_strategy": "steps", "save_steps": 8, "eval_strategy": "steps", "eval_steps": 8}
+    more = {
+        "num_train_epochs": 6,
+        "save_strategy": "steps",
+        "save_steps": 8,
+        "eval_strategy": "steps",
+        "eval_steps": 8,
+    }
     launch("finetune.py", *options(tiny_checkpoint, rows, whole, **more))
     process = subprocess.Popen(
         [sys.executable, "recipes/finetune.py", *options(tiny_checkpoint, rows, killed, **more)],
@@ -179,7 +205,11 @@ def test_every_config_parses(config, tmp_path):
     code = (
         "import sys, runpy; from unittest import mock\n"
         f"sys.argv = ['r', {str(config)!r}, '--output_dir', {str(tmp_path)!r}"
-        + (", '--train_files', 'none.txt'" if recipe == "pretrain" else ", '--model_name_or_path', './none', '--train_datasets', 'bundled'")
+        + (
+            ", '--train_files', 'none.txt'"
+            if recipe == "pretrain"
+            else ", '--model_name_or_path', './none', '--train_datasets', 'bundled'"
+        )
         + "]\n"
         f"runpy.run_path('recipes/{recipe}.py', run_name='__main__')"
     )
