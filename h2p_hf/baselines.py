@@ -34,8 +34,8 @@ def large_pinyin_system(texts: Sequence[str]) -> list[list[str | None]]:
     results = pypinyin_system([" ".join(text) for text in texts])  # no phrase survives the spaces
     results = [result[::2] for result in results]
     for text, result in zip(texts, results, strict=True):
-        for start, end, found in phrase_table().match(text):
-            result[start:end] = [r if is_hanzi(c) else None for c, r in zip(text[start:end], found, strict=True)]
+        for at, reading in phrase_table().readings(text).items():
+            result[at] = reading if is_hanzi(text[at]) else None
     return results
 
 

@@ -4,12 +4,13 @@ import argparse
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import __version__
 from .errors import InputError
-from .files import atomic_write
+from .files import atomic_write, json_line
 from .pinyin import STYLES
 from .text import read_lines
 
@@ -63,10 +64,11 @@ def run_convert(args: argparse.Namespace) -> int:
     """Write a line of pinyin (or JSON) for each text."""
     pipe = _pipeline(args, "tone")
     texts = iter(args.text) if args.text else _standard_input()
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # bytes of the command line go out as they came
     for text in texts:  # one by one, so that an answer comes as soon as its line is there
         items = pipe(text)
         if args.format == "json":
-            print(json.dumps({"text": text, "pinyin": items}, ensure_ascii=False), flush=True)
+            print(json_line({"text": text, "pinyin": items}), end="", flush=True)
         else:
             print(_plain(text, items), flush=True)
     return 0
@@ -80,7 +82,7 @@ def run_annotate(args: argparse.Namespace) -> int:
         raise InputError(f"--batch_size must be at least 1, got {args.batch_size}")
     if Path(args.input).resolve() == Path(args.output).resolve():
         raise InputError("input and output are the same file: give another output")
-    rows: list[dict] = []
+    rows: deque[dict] = deque()
 
     def texts() -> Iterator[str]:
         for row in _rows(args.input):
@@ -90,7 +92,7 @@ def run_annotate(args: argparse.Namespace) -> int:
     pipe = _pipeline(args, "tone3")
     with atomic_write(args.output) as file, tqdm(unit=" rows", disable=None) as bar:
         for pinyin in pipe.readings(texts(), batch_size=args.batch_size):
-            file.write(json.dumps({**rows.pop(0), "pinyin": pinyin}, ensure_ascii=False) + "\n")
+            file.write(json_line({**rows.popleft(), "pinyin": pinyin}))
             bar.update()
     return 0
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from datasets import Dataset
 
 from .baselines import System, g2pm_system, large_pinyin_system, majority_system, pypinyin_system
-from .data import load_all
-from .files import atomic_write
+from .data import load
+from .errors import InputError
+from .files import atomic_write, json_line
 from .metrics import pinyin_scores, polyphone_positions
 
 BASELINES = ("pypinyin", "large_pinyin", "g2pM", "majority")
@@ -28,21 +29,21 @@ COLUMNS = {
 """What the printed table shows, and the heading of each column."""
 
 
-def load_system(name: str, majority_datasets: Sequence[str] = ("bundled",), **parameters) -> System:
+def load_system(name: str, majority_data: Dataset | None = None, **parameters) -> System:
     """Return a baseline by name, or the pipeline of a checkpoint.
 
     Args:
         name (`str`): one of `BASELINES`, a checkpoint folder or a Hub id; with ``@argmax`` at the end the checkpoint is
             read without the lexicon, as plain ``pipeline("token-classification")`` does. ``bundled`` is the checkpoint
             of the package.
-        majority_datasets (sequence of `str`, *optional*): what the majority baseline counts.
+        majority_data (`Dataset`, *optional*): what the majority baseline counts; defaults to our own training split.
         parameters: for `pipelines.pipeline`.
 
     Raises:
         InputError: if a baseline is not installed or the checkpoint cannot be loaded.
     """
     if name == "majority":
-        return majority_system(load_all(majority_datasets))
+        return majority_system(load("bundled") if majority_data is None else majority_data)
     if name == "g2pM":
         return g2pm_system()
     if name in ("pypinyin", "large_pinyin"):
@@ -84,6 +85,21 @@ def table(rows: Mapping[tuple[str, str], Mapping[str, float]]) -> str:
     return "\n".join([line(header), "| " + " | ".join(rule) + " |", *map(line, body)])
 
 
+def report_folder(*parts: str | Path) -> Path:
+    """Make the folder of a report; dataset and system names become single folder names.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    first, *names = parts
+    folder = Path(first).joinpath(*(str(name).strip("./").replace("/", "_") for name in names))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from None
+    return folder
+
+
 def write_report(
     folder: str | Path,
     dataset: Dataset,
@@ -91,7 +107,7 @@ def write_report(
     scores: Mapping[str, float],
     title: str,
 ) -> None:
-    """Write what there is to know about one system on one dataset into a folder (made if need be).
+    """Write what there is to know about one system on one dataset into a folder (see `report_folder`).
 
     - metrics.json: the scores;
     - per_character.csv: a line for each polyphone and reading: occurrences, how many are right, the most frequent wrong
@@ -100,7 +116,6 @@ def write_report(
     - confusions.png: reference against prediction for the characters with the most errors.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     answers: dict[tuple[str, str], Counter] = defaultdict(Counter)
     errors = []
     for row, guess in zip(dataset, predictions, strict=True):
@@ -113,7 +128,7 @@ def write_report(
         json.dump(dict(scores), file, indent=2)
         file.write("\n")
     with atomic_write(folder / "errors.jsonl") as file:
-        file.writelines(json.dumps(error, ensure_ascii=False) + "\n" for error in errors)
+        file.writelines(map(json_line, errors))
     with atomic_write(folder / "per_character.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["char", "pinyin", "count", "right", "accuracy", "worst_confusion"])

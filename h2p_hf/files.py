@@ -1,10 +1,11 @@
 """Write a file whole or not at all."""
 
+import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .errors import InputError
 
@@ -14,15 +15,28 @@ def atomic_write(path: str | Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file that takes its name only when the block ends well; else nothing is left of it.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written, or something that is no ordinary file has its name.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + f".{os.getpid()}.part")
+    target = Path(path).resolve()  # behind a link, the file is replaced and the link stays
+    if os.path.exists(target) and not target.is_file():
+        raise InputError(f"cannot write {path}: it is there and no ordinary file: give another name")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         with open(partial, "w", encoding="utf-8", newline="") as file:
             yield file
-        os.replace(partial, path)
+        os.replace(partial, target)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+def json_line(value: Any) -> str:
+    """Return a value as one line of JSON, readable, or escaped where UTF-8 has no form for it (a lone surrogate)."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        line = json.dumps(value)
+    return line + "\n"

@@ -4,7 +4,7 @@ Sources: kTGHZ2013 (通用规范汉字字典), kXHC1983 (现代汉语词典) and
 (MIT), the character table of pypinyin (MIT) as the last resort, and our own additions in ``resources/readings.tsv``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -108,6 +108,9 @@ class PhraseTable:
     def __len__(self) -> int:
         return len(self._phrases)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._phrases)
+
     def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
         """Find phrases from left to right, at each place the longest one; matches do not overlap.
 
@@ -126,6 +129,14 @@ class PhraseTable:
                 at += 1
         return found
 
+    def readings(self, text: str) -> dict[int, str | None]:
+        """Return the reading of each character inside a match, by offset (see `match`)."""
+        return {
+            at: reading
+            for start, end, found in self.match(text)
+            for at, reading in zip(range(start, end), found, strict=True)
+        }
+
 
 @cache
 def phrase_table() -> PhraseTable:
@@ -134,7 +145,7 @@ def phrase_table() -> PhraseTable:
 
     return PhraseTable(
         {phrase: raw for phrase, raw in large_pinyin.phrases_dict.items() if len(phrase) == len(raw) > 1},
-        parse=lambda raw: tuple(normalize(first) for first, *_ in raw),
+        parse=lambda raw: tuple(next(iter(_parse(first)), None) for first, *_ in raw),
     )
 
 
@@ -181,9 +192,9 @@ class UserDictionary:
     def _table(self) -> PhraseTable:
         return PhraseTable(self.entries)
 
-    def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
-        """Find the entries in a text, longest first from left to right (see `PhraseTable.match`)."""
-        return self._table.match(text)
+    def readings(self, text: str) -> dict[int, str | None]:
+        """Return the reading of each character inside an entry, by offset; at each place the longest entry counts."""
+        return self._table.readings(text)
 
 
 def _entry(phrase: str, raw: list[str], where: str) -> tuple[str | None, ...]:
@@ -194,7 +205,9 @@ def _entry(phrase: str, raw: list[str], where: str) -> tuple[str | None, ...]:
     result = []
     for char, reading in zip(phrase, raw, strict=True):
         try:
-            result.append(None if reading == "-" and not is_hanzi(char) else normalize(reading))
+            result.append(normalize(reading) if is_hanzi(char) else None)
         except ValueError as error:
             raise InputError(f"{where}: {error}") from None
+        if not is_hanzi(char) and reading != "-":
+            raise InputError(f"{where}: {char!r} is no hanzi: write - for its reading, not {reading!r}")
     return tuple(result)

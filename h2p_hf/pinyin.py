@@ -64,7 +64,6 @@ def label2id() -> dict[str, int]:
     return {label: i for i, label in enumerate(labels())}
 
 
-@cache
 def normalize(syllable: str) -> str:
     """Return the normal form of one syllable written in any common way.
 
@@ -84,6 +83,11 @@ def normalize(syllable: str) -> str:
     """
     if not isinstance(syllable, str):
         raise ValueError(f"{syllable!r} is not a pinyin syllable: write text such as 'hang2'")
+    return _normalize(syllable)
+
+
+@cache
+def _normalize(syllable: str) -> str:
     text = unicodedata.normalize("NFC", syllable.strip().lower()).replace("u:", "ü")
     if text[-1:].isdigit():
         text = text.replace("ü", "v")

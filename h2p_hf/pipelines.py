@@ -12,10 +12,11 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .errors import InputError
 from .lexicon import UserDictionary, is_polyphone, phrase_table, readings
-from .modeling import align, bundled_checkpoint, load_model, load_tokenizer
-from .modeling.tokenization import tokenize
+from .modeling import align, bundled_checkpoint, load_model, load_tokenizer, max_length
+from .modeling.loading import check_tokenizer
+from .modeling.tokenization import model_windows, tokenize
 from .pinyin import NON_HANZI, syllables, to_style
-from .text import is_hanzi, owned, windows
+from .text import is_hanzi, owned
 
 TASK = "hanzi-to-pinyin"
 CHUNK = 1024
@@ -48,8 +49,8 @@ class HanziToPinyinPipeline(Pipeline):
         dictionary (`UserDictionary`, mapping or path, *optional*): see `lexicon.UserDictionary`.
         style (`str`, *optional*, defaults to `"tone3"`): how pinyin is written, a name in `pinyin.STYLES`.
         phrase_bonus (`float`, *optional*): in log space; defaults to the `phrase_bonus` in the model config, or 0.
-        use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, as plain
-            ``pipeline("token-classification")`` does.
+        use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, which is what plain
+            ``pipeline("token-classification")`` gives; the five best are the candidates.
         batch_size (`int`, *optional*, defaults to 32): windows a forward pass.
 
     Returns (for one text; a list of these for a list, a generator for any other iterable):
@@ -67,12 +68,12 @@ class HanziToPinyinPipeline(Pipeline):
         label2id = self.model.config.label2id
         if not set(label2id) - {NON_HANZI} <= syllables():
             raise InputError("this model has no pinyin labels: fine-tune it first with recipes/finetune.py")
+        check_tokenizer(self.tokenizer)
         self.model.eval()
         if self.model.device.type == "cpu":
             self.model.float()  # half precision is for the disk: on a CPU it is slower
         self._labels = np.array([self.model.config.id2label[i] for i in range(len(label2id))])
-        limit = getattr(self.model.config, "max_position_embeddings", None) or self.tokenizer.model_max_length
-        self._max_length = min(self.tokenizer.model_max_length, limit)
+        self._max_length = max_length(self.model, self.tokenizer)
         self._candidates = self._candidate_ids(label2id)
 
     def _candidate_ids(self, label2id: Mapping[str, int]) -> torch.Tensor:
@@ -94,13 +95,17 @@ class HanziToPinyinPipeline(Pipeline):
         if style is not None:
             to_style("a1", style)  # an unknown style is an error here, not in the middle of a stream
             decoding["style"] = style
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
         forward = {} if batch_size is None else {"batch_size": batch_size}
         return {}, forward, {key: value for key, value in decoding.items() if value is not None}
 
     def __call__(self, inputs: str | Iterable[str], **kwargs):
         """Read one text, a list of texts, or a stream of texts. See the class for the parameters and the result."""
-        style = self._parameters(kwargs)[1].get("style", "tone3")
-        results = (self._items(text, found, style) for text, found in self._stream(_as_texts(inputs), kwargs))
+        batch_size, decoding = self._parameters(kwargs)
+        style = decoding.get("style", "tone3")
+        stream = self._stream(_as_texts(inputs), batch_size, decoding)
+        results = (self._items(text, found, style) for text, found in stream)
         if isinstance(inputs, str):
             return next(results)
         return list(results) if isinstance(inputs, Sequence) else results
@@ -110,36 +115,38 @@ class HanziToPinyinPipeline(Pipeline):
 
         The same decoding as a call without the items around it: the column layout of the datasets.
         """
-        style = self._parameters(kwargs)[1].get("style", "tone3")
-        for _, found in self._stream(texts, kwargs):
+        batch_size, decoding = self._parameters(kwargs)
+        style = decoding.get("style", "tone3")
+        for _, found in self._stream(texts, batch_size, decoding):
             yield [
                 to_style(reading[0][int(reading[1].argmax())], style) if reading and reading[0] else None
                 for reading in found
             ]
 
-    def _parameters(self, kwargs: dict) -> tuple[dict, dict]:
+    def _parameters(self, kwargs: dict) -> tuple[int, dict]:
         _, forward, decoding = self._sanitize_parameters(**kwargs)
-        return {**self._forward_params, **forward}, {**self._postprocess_params, **decoding}
+        # `Pipeline` keeps the batch size of the constructor for itself.
+        batch_size = forward.get("batch_size") or self._batch_size or 32
+        return batch_size, {**self._postprocess_params, **decoding}
 
-    def _stream(self, texts: Iterable[str], kwargs: dict) -> Iterator[tuple[str, list[Reading | None]]]:
-        forward, decoding = self._parameters(kwargs)
+    def _stream(
+        self, texts: Iterable[str], batch_size: int, decoding: dict
+    ) -> Iterator[tuple[str, list[Reading | None]]]:
         texts = iter(texts)
         while chunk := list(itertools.islice(texts, CHUNK)):
             found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
             pieces = sorted(self.preprocess(chunk), key=lambda piece: piece.end - piece.start)
-            size = forward.get("batch_size", 32)
-            for first in range(0, len(pieces), size):
-                self._read(chunk, pieces[first : first + size], found, decoding)
+            for first in range(0, len(pieces), batch_size):
+                self._read(chunk, pieces[first : first + batch_size], found, decoding)
             for text, result in zip(chunk, found, strict=True):
                 self.postprocess(text, result, **decoding)
                 yield text, result
 
     def preprocess(self, texts: Sequence[str]) -> list[_Window]:
         """Cut texts into windows that fit the model, leaving out those without a hanzi."""
-        size = self._max_length - self.tokenizer.num_special_tokens_to_add()
         found = []
         for index, text in enumerate(texts):
-            spans = windows(text, size, overlap=size // 4)
+            spans = model_windows(self.tokenizer, text, self._max_length)
             for (start, end), (first, last) in zip(spans, owned(spans), strict=True):
                 if any(map(is_hanzi, text[first:last])):
                     found.append(_Window(index, start, end, first, last))
@@ -169,6 +176,8 @@ class HanziToPinyinPipeline(Pipeline):
         inputs, candidates = model_inputs["inputs"], model_inputs["candidates"]
         logits = self.model(**inputs).logits.float()
         if candidates is None:
+            if NON_HANZI in self.model.config.label2id:
+                logits[..., self.model.config.label2id[NON_HANZI]] = float("-inf")
             scores, ids = logits.log_softmax(-1).topk(5)
             return {"scores": scores, "ids": ids}
         ids = candidates[inputs["input_ids"]]
@@ -185,13 +194,7 @@ class HanziToPinyinPipeline(Pipeline):
     ) -> None:
         """Turn scores into probabilities: fallback for unknown hanzi, phrase vote, softmax, user dictionary."""
         bonus = getattr(self.model.config, "phrase_bonus", 0.0) if phrase_bonus is None else phrase_bonus
-        votes = {}
-        if use_lexicon and any(map(is_polyphone, text)):
-            votes = {
-                at: reading
-                for start, end, phrase in phrase_table().match(text)
-                for at, reading in zip(range(start, end), phrase, strict=True)
-            }
+        votes = phrase_table().readings(text) if use_lexicon and any(map(is_polyphone, text)) else {}
         for at, char in enumerate(text):
             if not is_hanzi(char):
                 continue
@@ -204,10 +207,9 @@ class HanziToPinyinPipeline(Pipeline):
                 scores = scores + np.where([label == votes[at] for label in labels], bonus if found[at] else 5.0, 0.0)
             exponents = np.exp(scores - scores.max(initial=-np.inf))
             found[at] = labels, exponents / exponents.sum()
-        for start, end, entry in dictionary.match(text) if dictionary else ():
-            for at, reading in zip(range(start, end), entry, strict=True):
-                if reading is not None:
-                    found[at] = (reading,), np.ones(1)
+        for at, reading in dictionary.readings(text).items() if dictionary else ():
+            if reading is not None:
+                found[at] = (reading,), np.ones(1)
 
     def _items(self, text: str, found: list[Reading | None], style: str) -> list[dict]:
         items = []
@@ -249,6 +251,12 @@ def pipeline(model: str | None = None, revision: str | None = None, device: str 
         ['yin2', 'hang2', 'hang2', 'zhang3', 'chong2', 'xin1', 'zhang3', 'da4', 'le5']
     """
     name = model or bundled_checkpoint()
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"no device {device!r} here: {reason}; try cpu or cuda:0") from None
     return HanziToPinyinPipeline(
         model=load_model(name, revision, for_inference=True),
         tokenizer=load_tokenizer(name, revision),

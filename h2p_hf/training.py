@@ -2,17 +2,19 @@
 
 import json
 import logging
+import random
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from datasets import Dataset, concatenate_datasets
+from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoConfig,
     DataCollatorForTokenClassification,
     EarlyStoppingCallback,
     HfArgumentParser,
@@ -21,11 +23,22 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from .data import label_monophones, load, load_all
 from .errors import InputError
+from .files import atomic_write
 from .metrics import build_compute_metrics, pinyin_scores
-from .modeling import bundled_base, candidate_mask, encode, load_model, load_tokenizer, token_loss
+from .modeling import (
+    bundled_base,
+    candidate_mask,
+    encode,
+    load_config,
+    load_model,
+    load_tokenizer,
+    max_length,
+    token_loss,
+)
 from .pipelines import TASK, HanziToPinyinPipeline
 
 logger = logging.getLogger(__name__)
@@ -67,15 +80,21 @@ class DataArguments:
         default_factory=lambda: ["bundled@test"], metadata={"help": "Reported one by one, before and after training."}
     )
     test_fraction: float = field(
-        default=0.0, metadata={"help": "Hold out this fraction (0-1) of the training sentences as one more test."}
-    )
-    replay_datasets: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Domain adaptation: general data mixed in, so that the model does not forget it."},
+        default=0.0,
+        metadata={
+            "help": "Hold out this fraction (0-1) of the training sentences as one more test, and as much again as "
+            "more validation data."
+        },
     )
     replay: float = field(
-        default=1.0,
-        metadata={"help": "Rows of general data for each row of train_datasets, if replay_datasets is set."},
+        default=0.0,
+        metadata={
+            "help": "Domain adaptation: rows of general data to mix in for each row of train_datasets, so that the "
+            "model does not forget it."
+        },
+    )
+    replay_datasets: list[str] = field(
+        default_factory=lambda: ["bundled"], metadata={"help": "The general data, if replay is above 0."}
     )
     max_length: int | None = field(
         default=None, metadata={"help": "Longest training row in tokens. Default: what the tokenizer states."}
@@ -105,6 +124,9 @@ class PinyinTrainingArguments(TrainingArguments):
     metric_for_best_model: str | None = field(default="eval_f1_macro", metadata={"help": "What is best."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep."})
     report_to: str = field(default="tensorboard", metadata={"help": "Where to log: tensorboard, none ..."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "A resumed run remembers the patience of early stopping."}
+    )
     layer_decay: float = field(
         default=1.0, metadata={"help": "Learning rate of each layer relative to the next one above; 1 turns it off."}
     )
@@ -179,8 +201,10 @@ def _yaml_flags(path: Path, parser: HfArgumentParser) -> list[str]:
     for key, value in values.items():
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}; see --help for the options")
-        if value is not None:
-            flags += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+        if value is None or value == []:
+            continue
+        values_ = value if isinstance(value, list) else [value]
+        flags += [f"--{key}", *(json.dumps(v) if isinstance(v, dict) else str(v) for v in values_)]
     return flags
 
 
@@ -194,12 +218,14 @@ def load_base(args: ModelArguments) -> tuple[PreTrainedModel, PreTrainedTokenize
     tokenizer = load_tokenizer(name, args.model_revision)
     config = None
     if args.config_overrides:
-        config = AutoConfig.from_pretrained(name, revision=args.model_revision)
+        config = load_config(name, args.model_revision)
         try:
             config.update_from_string(args.config_overrides)
         except ValueError as error:
             raise InputError(f"config_overrides: {error}") from None
-    return load_model(name, args.model_revision, config=config), tokenizer
+    model = load_model(name, args.model_revision, config=config)
+    tokenizer.model_max_length = max_length(model, tokenizer)  # saved with the result
+    return model, tokenizer
 
 
 @dataclass
@@ -224,19 +250,33 @@ def load_splits(args: DataArguments, seed: int) -> Splits:
     held_out |= set(validation["text"])
     train = load_all(args.train_datasets, held_out=held_out, **checks)
     if args.test_fraction:
-        if not 0 < args.test_fraction < 1:
-            raise InputError(f"test_fraction must be a fraction between 0 and 1, got {args.test_fraction}")
-        train, test = train.train_test_split(args.test_fraction, seed=seed).values()
-        held_out |= set(test["text"])
-        train = train.filter(lambda text: text not in held_out, input_columns="text")
-        tests["train_datasets (held out)"] = test
-    if args.replay_datasets:
+        train, held = _hold_out(train, args.test_fraction, seed)
+        tests["train_datasets (held out)"] = held[0]
+        validation = concatenate_datasets([validation, held[1]])
+        held_out |= {text for part in held for text in part["text"]}
+    if args.replay:
         general = load_all(args.replay_datasets, held_out=held_out, **checks).shuffle(seed=seed)
         rows = min(len(general), round(args.replay * len(train)))
         train = concatenate_datasets([train, general.select(range(rows))])
     if args.label_monophones:
         train = label_monophones(train)
     return Splits(train, validation, tests)
+
+
+def _hold_out(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, tuple[Dataset, Dataset]]:
+    """Split off two parts of a fraction of the distinct sentences each."""
+    sentences = sorted(set(train["text"]))
+    count = round(fraction * len(sentences))
+    if not (count and 2 * count < len(sentences)):
+        raise InputError(f"test_fraction {fraction} leaves no test or no training rows of {len(sentences)} sentences")
+    random.Random(seed).shuffle(sentences)
+    test, validation = set(sentences[:count]), set(sentences[count : 2 * count])
+
+    def part(keep) -> Dataset:
+        return train.filter(keep, input_columns="text")
+
+    rest = part(lambda text: text not in test and text not in validation)
+    return rest, (part(test.__contains__), part(validation.__contains__))
 
 
 class PinyinTrainer(Trainer):
@@ -314,22 +354,29 @@ def build_trainer(
     tokenizer: PreTrainedTokenizerBase,
     splits: Splits,
     args: PinyinTrainingArguments,
-    max_length: int | None = None,
+    longest: int | None = None,
 ) -> PinyinTrainer:
-    """Tokenise the datasets and wire model, loss, metric and early stopping together."""
+    """Tokenise the datasets and wire model, loss, metric and early stopping together.
+
+    Args:
+        longest (`int`, *optional*): longest training row in tokens; defaults to what the tokenizer states.
+
+    Raises:
+        InputError: if an option does not fit the tokenizer, or nothing is labelled.
+    """
     label2id = model.config.label2id
-    encoding = {
-        "tokenizer": tokenizer,
-        "label2id": label2id,
-        "max_length": min(max_length or tokenizer.model_max_length, tokenizer.model_max_length),
-    }
-    with args.main_process_first(desc="tokenising"):
-        train, validation = (
-            dataset.map(
-                encode, batched=True, fn_kwargs=encoding, remove_columns=dataset.column_names, desc="Tokenising"
-            )
-            for dataset in (splits.train, splits.validation)
-        )
+    limit = min(longest or tokenizer.model_max_length, tokenizer.model_max_length)
+    if limit < 8:
+        raise InputError(f"max_length must be at least 8 tokens, got {limit}")
+    if args.mask_probability and tokenizer.mask_token_id is None:
+        raise InputError("mask_probability needs a tokenizer with a mask token: set it to 0")
+    encoding = {"tokenizer": tokenizer, "label2id": label2id, "max_length": limit}
+    train, validation = (
+        dataset.map(encode, batched=True, fn_kwargs=encoding, remove_columns=dataset.column_names, desc="Tokenising")
+        for dataset in (splits.train, splits.validation)
+    )
+    if not any(label != -100 for row in train["labels"] for label in row):
+        raise InputError("the training data has no labelled character")
     args.include_for_metrics = ["inputs"]
     stopping = args.early_stopping_patience and args.load_best_model_at_end and args.eval_strategy != "no"
     return PinyinTrainer(
@@ -369,8 +416,42 @@ def save_final(trainer: PinyinTrainer) -> None:
     """
     trainer.save_model()
     if trainer.args.half_precision_weights and trainer.is_world_process_zero():
-        state = {name: value.half() for name, value in trainer.model.state_dict().items()}
-        trainer.model.save_pretrained(trainer.args.output_dir, state_dict=state)
+        weights = Path(trainer.args.output_dir) / SAFE_WEIGHTS_NAME
+        halved = {name: value.half() for name, value in load_file(weights).items()}
+        save_file(halved, weights.with_suffix(".part"), metadata={"format": "pt"})
+        weights.with_suffix(".part").replace(weights)
+
+
+def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
+    """Note the options of a run in its output folder, or compare them with those noted there.
+
+    Raises:
+        InputError: if the folder belongs to a run with other options, which must not be resumed as this one.
+    """
+    path = Path(output_dir) / "arguments.json"
+    now = json.loads(
+        json.dumps({k: v for a in arguments for k, v in _plain(a).items() if k not in _FREE}, default=str)
+    )
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            json.dump(now, file, indent=2, ensure_ascii=False)
+        return
+    then = json.loads(path.read_text("utf-8"))
+    for key in sorted(now.keys() | then.keys()):
+        if now.get(key) != then.get(key):
+            raise InputError(
+                f"{output_dir} belongs to a run with {key}={then.get(key)!r}, now {now.get(key)!r}: give another "
+                "--output_dir, or delete it"
+            )
+
+
+_FREE = {"local_rank", "resume_from_checkpoint", "disable_tqdm", "half_precision_weights"}
+"""Options that may differ when a run is resumed."""
+
+
+def _plain(arguments: Any) -> dict:
+    return arguments.to_dict() if hasattr(arguments, "to_dict") else asdict(arguments)
 
 
 def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **kwargs) -> HanziToPinyinPipeline:

@@ -5,12 +5,10 @@ python recipes/evaluate.py --system bundled --compare pypinyin large_pinyin g2pM
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-from h2p_hf.data import load
-from h2p_hf.errors import InputError
-from h2p_hf.evaluation import BASELINES, evaluate_system, load_system, table, write_report
+from h2p_hf.data import load, load_all
+from h2p_hf.errors import run
+from h2p_hf.evaluation import BASELINES, evaluate_system, load_system, report_folder, table, write_report
 
 
 def main() -> None:
@@ -28,22 +26,20 @@ def main() -> None:
     parser.add_argument("--output", default="runs/evaluation", help="folder; each data set and system gets its own")
     args = parser.parse_args()
 
+    report_folder(args.output)
     datasets = {name: load(name) for name in args.data}
+    majority_data = load_all(args.majority_data)
     results = {}
     for system in dict.fromkeys([args.system, *args.compare]):
-        read = load_system(system, args.majority_data, dictionary=args.dictionary)
+        read = load_system(system, majority_data, dictionary=args.dictionary)
         for name, dataset in datasets.items():
             scores, predictions = evaluate_system(read, dataset)
             results[name, system] = scores
-            folder = Path(args.output) / name.replace("/", "_") / system.strip("./").replace("/", "_")
+            folder = report_folder(args.output, name, system)
             write_report(folder, dataset, predictions, scores, f"{system} on {name}")
     print(table(dict(sorted(results.items(), key=lambda item: args.data.index(item[0][0])))))
     print(f"metrics.json, per_character.csv, errors.jsonl and confusions.png are in {args.output}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -4,20 +4,21 @@ accelerate launch --config_file accelerate_config.yaml recipes/finetune.py recip
 """
 
 import json
-import sys
 from pathlib import Path
 
 from transformers import set_seed
 
-from h2p_hf.errors import InputError
-from h2p_hf.evaluation import evaluate_system, load_system, table, write_report
+from h2p_hf.errors import run
+from h2p_hf.evaluation import evaluate_system, load_system, report_folder, table, write_report
 from h2p_hf.files import atomic_write
+from h2p_hf.modeling import load_model
 from h2p_hf.pinyin import to_style
 from h2p_hf.training import (
     DataArguments,
     ModelArguments,
     PinyinTrainingArguments,
     build_trainer,
+    check_same_run,
     last_complete_checkpoint,
     load_base,
     load_splits,
@@ -39,9 +40,11 @@ def main() -> None:
     # 1. Data and model
     splits = load_splits(data_args, training_args.data_seed or training_args.seed)
     model, tokenizer = load_base(model_args)
-    systems = {name: load_system(name, data_args.train_datasets) for name in data_args.baselines}
+    systems = {name: load_system(name, majority_data=splits.train) for name in data_args.baselines}
     trainer = build_trainer(model, tokenizer, splits, training_args, data_args.max_length)
     main_process = trainer.is_world_process_zero()
+    if main_process:
+        check_same_run(training_args.output_dir, model_args, data_args, training_args)
 
     # 2. Before (not by trainer.evaluate(): under several processes that would keep the model out of DDP)
     results = {}
@@ -53,7 +56,7 @@ def main() -> None:
             results[name, "before"] = evaluate_system(lambda texts, p=pipe: list(p.readings(texts)), test)[0]
 
     # 3. Train
-    checkpoint = last_complete_checkpoint(training_args.output_dir)
+    checkpoint = training_args.resume_from_checkpoint or last_complete_checkpoint(training_args.output_dir)
     if checkpoint and main_process:
         print(f"going on from {checkpoint}; to start afresh, delete it or give another --output_dir")
     train_result = trainer.train(resume_from_checkpoint=checkpoint)
@@ -61,20 +64,20 @@ def main() -> None:
     trainer.save_metrics("train", train_result.metrics)
     trainer.save_state()
 
-    # 4. After: choose the phrase bonus on validation, save, report
-    if main_process:
-        pipe = make_pipeline(trainer.model, tokenizer)
-        tune_phrase_bonus(pipe, splits.validation)
+    # 4. After: save, read back what was saved, choose the phrase bonus on validation, report
     save_final(trainer)
     if main_process:
         output = Path(training_args.output_dir)
+        pipe = make_pipeline(load_model(str(output)).to(training_args.device), tokenizer)
+        bonus = tune_phrase_bonus(pipe, splits.validation)
+        pipe.model.config.save_pretrained(output)
         for name, test in splits.tests.items():
             argmax, _ = evaluate_system(lambda texts: list(pipe.readings(texts, use_lexicon=False)), test)
             scores, predictions = evaluate_system(lambda texts: list(pipe.readings(texts)), test)
             results |= {(name, "after, argmax"): argmax, (name, "after"): scores}
-            folder = output / "evaluation" / name.replace("/", "_")
+            folder = report_folder(output, "evaluation", name)
             write_report(folder, test, predictions, scores, f"{name}, {training_args.output_dir}")
-        report: dict = {"world_size": training_args.world_size, "phrase_bonus": pipe.model.config.phrase_bonus}
+        report: dict = {"world_size": training_args.world_size, "phrase_bonus": bonus}
         for (name, system), scores in results.items():
             report.setdefault(name, {})[system] = scores
         with atomic_write(output / "metrics.json") as file:
@@ -86,8 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

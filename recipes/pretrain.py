@@ -5,10 +5,10 @@ accelerate launch --config_file accelerate_config.yaml recipes/pretrain.py recip
 """
 
 import math
-import sys
 from dataclasses import dataclass, field
+from zlib import crc32
 
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -17,12 +17,11 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 from h2p_hf.data.raw_text import load_raw_text
-from h2p_hf.errors import InputError
-from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_tokenizer
-from h2p_hf.training import parse_args
+from h2p_hf.errors import run
+from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_tokenizer, token_loss
+from h2p_hf.training import last_complete_checkpoint, parse_args
 
 
 @dataclass
@@ -35,7 +34,9 @@ class PretrainArguments:
     num_hidden_layers: int = field(default=4, metadata={"help": "Layers of a fresh BERT."})
     block_size: int = field(default=256, metadata={"help": "Length of a training row in tokens; passages are packed."})
     mlm_probability: float = field(default=0.15, metadata={"help": "Fraction of tokens to predict, 0-1."})
-    validation_blocks: int = field(default=200, metadata={"help": "Blocks held out for perplexity."})
+    validation_blocks: int = field(
+        default=200, metadata={"help": "Rows for perplexity, from the one passage in 200 that is held out."}
+    )
 
 
 def packed(lines: IterableDataset, tokenizer, block_size: int) -> IterableDataset:
@@ -49,6 +50,11 @@ def packed(lines: IterableDataset, tokenizer, block_size: int) -> IterableDatase
                               for i in range(0, len(ids) - body + 1, body)]}  # fmt: skip
 
     return lines.map(pack, batched=True, batch_size=1000, remove_columns=["text"])
+
+
+def held_out(text: str) -> bool:
+    """Return whether a passage is for validation, whatever the order it comes in."""
+    return crc32(text.encode()) % 200 == 0
 
 
 def main() -> None:
@@ -69,16 +75,23 @@ def main() -> None:
                 max_position_embeddings=args.block_size,
             )
         )
-    blocks = packed(load_raw_text(args.train_files, seed=training_args.seed), tokenizer, args.block_size)
+    lines = load_raw_text(args.train_files, seed=training_args.seed)
+    train, validation = (
+        packed(lines.filter(lambda row, part=part: held_out(row["text"]) == part), tokenizer, args.block_size)
+        for part in (False, True)
+    )
     trainer = Trainer(
         model=model,
         args=training_args,
-        train_dataset=blocks.skip(args.validation_blocks),
-        eval_dataset=blocks.take(args.validation_blocks),
+        train_dataset=train,
+        eval_dataset=Dataset.from_list(list(validation.take(args.validation_blocks))),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=args.mlm_probability),
         processing_class=tokenizer,
+        compute_loss_func=lambda outputs, labels, num_items_in_batch=None: token_loss(
+            outputs.logits, labels, num_items_in_batch
+        ),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.save_model()
     metrics = trainer.evaluate()
     metrics["eval_perplexity"] = math.exp(metrics["eval_loss"])
@@ -87,8 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -4,10 +4,7 @@ python recipes/silver.py --files TEXT_FOLDER --output silver.jsonl --characters 
 """
 
 import argparse
-import json
-import os
 import random
-import sys
 
 from tqdm import tqdm
 
@@ -15,9 +12,9 @@ from h2p_hf.baselines import g2pm_system
 from h2p_hf.data import load
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.data.silver import silver_labels
-from h2p_hf.errors import InputError
-from h2p_hf.lexicon import is_polyphone
-from h2p_hf.pinyin import normalize
+from h2p_hf.errors import run
+from h2p_hf.files import atomic_write, json_line
+from h2p_hf.lexicon import is_polyphone, readings
 
 
 def main() -> None:
@@ -35,30 +32,22 @@ def main() -> None:
     for name in args.check:
         print(f"{name}: {precision(name, tagger)}")
 
-    from pypinyin import Style, pinyin
-
-    def common(char: str) -> str:
-        return normalize(pinyin(char, style=Style.TONE3, neutral_tone_with_five=True)[0][0])
-
-    cache: dict[str, str] = {}
     rng = random.Random(args.seed)
-    partial = args.output + ".part"
     written = 0
-    with open(partial, "w", encoding="utf-8") as file, tqdm(total=args.characters, unit="char") as bar:
+    with atomic_write(args.output) as file, tqdm(total=args.characters, unit="char") as bar:
         for batch in load_raw_text(args.files, seed=args.seed).batch(256):
             for text, row in zip(batch["text"], silver_labels(batch["text"], tagger), strict=True):
                 rare = any(
-                    reading and is_polyphone(char) and reading != (cache.get(char) or cache.setdefault(char, common(char)))
+                    reading and is_polyphone(char) and reading != readings(char)[0]
                     for char, reading in zip(text, row, strict=True)
-                )  # fmt: skip
+                )
                 if not text or not (rare or rng.random() < args.keep_common):
                     continue
-                file.write(json.dumps({"text": text, "pinyin": row}, ensure_ascii=False) + "\n")
+                file.write(json_line({"text": text, "pinyin": row}))
                 written += len(text)
                 bar.update(len(text))
             if written >= args.characters:
                 break
-    os.replace(partial, args.output)
 
 
 def precision(name: str, tagger) -> str:
@@ -71,12 +60,10 @@ def precision(name: str, tagger) -> str:
                 total += 1
                 given += label is not None
                 right += label == gold
+    if not total:
+        return "no labelled polyphones"
     return f"{given / total:.1%} of {total} polyphones labelled, {right / max(1, given):.2%} of those right"
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -1,6 +1,5 @@
 import functools
 import http.server
-import json
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from h2p_hf.data import FEATURES, label_monophones, load, load_all
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.data.silver import silver_labels
 from h2p_hf.data.tables import read_hub
+from h2p_hf.files import json_line
 from h2p_hf.lexicon import is_polyphone, readings
 
 
@@ -24,7 +24,7 @@ def write(path: Path, text: str) -> str:
 
 
 def jsonl(path: Path, *rows) -> str:
-    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return write(path, "".join(map(json_line, rows)))
 
 
 # What comes with the package
@@ -173,8 +173,9 @@ def test_sentence_file(tmp_path):
         ({"text": "长江", "pinyin": "chang2 jiang1"}, "line 2: 'pinyin' must be a list"),
         ({"text": "长江", "pinyin": ["chang2", "jing9"]}, "line 2: 'jing9' is not a syllable"),
         ({"text": "长，", "pinyin": ["chang2", "dou4"]}, "line 2: '，' is no hanzi but has the reading 'dou4'"),
-        ({"text": "", "pinyin": []}, "line 2: 'text' must be a non-empty string"),
-        ({"text": 3, "pinyin": []}, "line 2: 'text' must be a non-empty string"),
+        ({"text": 3, "pinyin": []}, "line 2: 'text' must be a string"),
+        ({"text": "长", "pinyin": [["chang2"]]}, "line 2: .*'chang2'.* is not a pinyin syllable"),
+        ({"text": "长\ud800", "pinyin": ["chang2", None]}, "line 2: 'text' has a lone surrogate"),
         ({"text": "长江"}, "line 2: each line must be an object with the keys"),
         (["长江"], "line 2: each line must be an object"),
     ],
@@ -200,7 +201,12 @@ def test_more_bad_files(tmp_path):
         load(write(tmp_path / "bad.parquet", "no parquet"))
 
 
-def test_held_out_sentences_do_not_get_into_training(tmp_path, capsys):
+def test_empty_texts_and_names_with_an_at_sign_are_fine(tmp_path):
+    path = jsonl(tmp_path / "a@b.jsonl", {"text": "", "pinyin": []}, {"text": "ok", "pinyin": [None, None]})
+    assert load(path)["text"] == ["", "ok"]
+
+
+def test_held_out_sentences_do_not_get_into_training(tmp_path, caplog):
     path = jsonl(
         tmp_path / "a.jsonl",
         {"text": "长江", "pinyin": ["chang2", None]},
@@ -209,7 +215,7 @@ def test_held_out_sentences_do_not_get_into_training(tmp_path, capsys):
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: this sentence is also in the validation or test data"):
         load(path, held_out={"长大"})
     assert load(path, held_out={"长大"}, drop_duplicates=True)["text"] == ["长江"]
-    assert "dropped 1 rows" in capsys.readouterr().out
+    assert "a.jsonl: dropped 1 rows" in caplog.text
 
 
 def test_load_all_and_monophones(tmp_path):

@@ -49,15 +49,24 @@ def test_longest_match_from_the_left():
 
 
 def test_phrases_come_in_normal_form():
-    assert (0, 2, ("yin2", "hang2")) in phrase_table().match("银行")
+    assert phrase_table().readings("在银行") == {1: "yin2", 2: "hang2"}
+    # biáng is no syllable of the inventory
+    assert phrase_table().readings("\U00030edd\U00030edd面") in ({}, {0: None, 1: None, 2: "mian4"})
+
+
+def test_every_phrase_can_be_parsed():
+    table = phrase_table()
+    known = sum(reading is not None for phrase in table for reading in table.readings(phrase).values())
+    assert len(table) > 400_000
+    assert known > 1_000_000
 
 
 def test_user_dictionary(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("# comment\n\n行长\tháng zhǎng\nA股\t- gu3\n", encoding="utf-8-sig")
     dictionary = UserDictionary.load(path)
-    assert dictionary.match("A股行长") == [(0, 2, (None, "gu3")), (2, 4, ("hang2", "zhang3"))]
-    assert UserDictionary.from_mapping({"长": "chang2"}).match("长") == [(0, 1, ("chang2",))]
+    assert dictionary.readings("A股行长") == {0: None, 1: "gu3", 2: "hang2", 3: "zhang3"}
+    assert UserDictionary.from_mapping({"长": "chang2"}).readings("很长") == {1: "chang2"}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,7 @@ def test_user_dictionary(tmp_path):
         ("行长\thang2 xyz", "line 2: 'xyz' is not a syllable"),
         ("行长\t- zhang3", "line 2: '-' is not a syllable"),
         ("\thang2", "line 2: write the phrase"),
+        ("A股\tei1 gu3", "line 2: 'A' is no hanzi: write - for its reading"),
     ],
 )
 def test_bad_user_dictionary(tmp_path, line, message):

@@ -3,10 +3,21 @@ import shutil
 
 import pytest
 import torch
-from transformers import BertTokenizer, ElectraConfig, ElectraModel
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertTokenizer, ElectraConfig, ElectraModel, PreTrainedTokenizerFast
 
 from h2p_hf import InputError
-from h2p_hf.modeling import align, candidate_mask, character_tokenizer, encode, load_model, load_tokenizer, token_loss
+from h2p_hf.modeling import (
+    align,
+    candidate_mask,
+    character_tokenizer,
+    encode,
+    load_model,
+    load_tokenizer,
+    max_length,
+    token_loss,
+)
 from h2p_hf.modeling.tokenization import tokenize
 from h2p_hf.pinyin import label2id, labels
 
@@ -27,6 +38,7 @@ def tokenizer():
         "\U00020bb7长\U00020bb7\U00020bb8大",
         "长\u200b江\ufe0f大\u0301",
         "\ud83d长\udc00",
+        "\ud842\udfb7长江\udfb7\ud842大",
         "\0长\x07江",
         "한글长カナ",
         "𝒳长",
@@ -57,7 +69,15 @@ def test_encode_literally(tokenizer):
     expected = [-100, ids["chang2"], -100, 0, -100, 0, ids["da4"], -100]
     assert encoded["labels"] == [expected]
     assert len(encoded["input_ids"][0]) == len(encoded["attention_mask"][0]) == len(expected)
-    assert [len(row) for row in encode(batch, tokenizer, ids, max_length=4)["labels"]] == [4]
+
+
+def test_long_rows_become_several_without_losing_a_label(tokenizer):
+    ids = label2id()
+    batch = {"text": ["长" * 30, "江"], "pinyin": [["chang2"] * 30, ["jiang1"]]}
+    rows = encode(batch, tokenizer, ids, max_length=10)["labels"]
+    assert max(map(len, rows)) == 10
+    assert sum(row.count(ids["chang2"]) for row in rows) == 30
+    assert rows[-1] == [-100, ids["jiang1"], -100]
 
 
 def test_other_tokenizers_align_too():
@@ -123,6 +143,32 @@ def test_tokenizer_without_a_limit_gets_one(tmp_path, bare_encoder):
     shutil.copytree(bare_encoder, tmp_path, dirs_exist_ok=True)
     character_tokenizer(model_max_length=int(1e30)).save_pretrained(tmp_path)
     assert load_tokenizer(str(tmp_path)).model_max_length == 256
+
+
+def test_tokenizer_that_does_not_read_characters(tmp_path):
+    byte_level = Tokenizer(
+        models.BPE(vocab={c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[])
+    )
+    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=byte_level).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="does not split Chinese into characters: use a BERT-style checkpoint"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_base_that_lacks_encoder_weights(bare_encoder, tmp_path):
+    shutil.copytree(bare_encoder, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(
+        {k: v for k, v in weights.items() if "layer.1." not in k}, tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(InputError, match=r"lacks weights \(bert.encoder.layer.1.*incomplete"):
+        load_model(str(tmp_path))
+
+
+def test_longest_input_is_what_model_and_tokenizer_both_take(bare_encoder):
+    model, tokenizer = load_model(bare_encoder), load_tokenizer(bare_encoder)
+    tokenizer.model_max_length = 512
+    assert max_length(model, tokenizer) == 64
 
 
 def test_bad_checkpoints(bare_encoder, tiny_checkpoint, tmp_path):

@@ -88,6 +88,17 @@ def test_phrase_bonus(pipe):
     assert pipe("银行", phrase_bonus=-1000.0)[1]["pinyin"] != "hang2"
 
 
+def test_surrogates_do_not_shift_readings(pipe):
+    assert [i["pinyin"] for i in pipe("\ud842\udfb7江水")] == ["jiang1", "shui3"]
+
+
+def test_bad_parameters(tiny_checkpoint, pipe):
+    with pytest.raises(InputError, match="no device 'tpu:7' here: .*; try cpu"):
+        h2p_hf.pipeline(tiny_checkpoint, device="tpu:7")
+    with pytest.raises(InputError, match="batch_size must be at least 1"):
+        pipe("江", batch_size=0)
+
+
 def test_style(pipe):
     assert [i["pinyin"] for i in pipe("女江", style="tone")] == ["nǚ", "jiāng"]
     assert next(pipe.readings(["江"], style="bopomofo")) == ["ㄐㄧㄤ"]

@@ -1,9 +1,11 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from h2p_hf import InputError
-from h2p_hf.files import atomic_write
+from h2p_hf.files import atomic_write, json_line
 from h2p_hf.text import is_hanzi, owned, read_lines, windows
 
 
@@ -55,5 +57,27 @@ def test_atomic_write_leaves_nothing_behind_on_failure(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InputError, match="cannot write .*No such file"), atomic_write(tmp_path / "no" / "out.txt"):
-        pass
+
+
+def test_atomic_write_refuses_what_it_cannot_replace(tmp_path):
+    (tmp_path / "file").write_text("old")
+    for path, message in (
+        (tmp_path / "no" / "out.txt", "No such file"),
+        (tmp_path / "file" / "out.txt", "Not a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        (tmp_path, "no ordinary file"),
+        ("/dev/null", "no ordinary file"),
+    ):
+        with pytest.raises(InputError, match=f"cannot write .*{message}"), atomic_write(path):
+            pass
+    link = tmp_path / "link"
+    link.symlink_to("file")
+    with atomic_write(link) as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_json_line():
+    assert json_line({"a": "长"}) == '{"a": "长"}\n'
+    assert json.loads(json_line("\ud800长")) == "\ud800长"

@@ -15,6 +15,7 @@ from h2p_hf.training import (
     PinyinTrainingArguments,
     Splits,
     build_trainer,
+    check_same_run,
     last_complete_checkpoint,
     layer_decay_groups,
     load_base,
@@ -101,12 +102,15 @@ def test_splits_hold_test_sentences_out(tmp_path):
         DataArguments(train_datasets=[train], replay_datasets=[general], replay=0.5, test_fraction=0.2, **arguments), 0
     )
     texts = splits.train["text"]
-    assert sum("长大" in t for t in texts) == 8
-    assert sum("行走" in t for t in texts) == 4
+    assert sum("长大" in t for t in texts) == 6
+    assert sum("行走" in t for t in texts) == 3
     held_out = splits.tests["train_datasets (held out)"]
-    assert len(held_out) == 2 and not set(held_out["text"]) & set(texts)
-    with pytest.raises(InputError, match="test_fraction must be"):
-        load_splits(DataArguments(train_datasets=[train], test_fraction=2, **arguments), 0)
+    domain = [t for t in splits.validation["text"] if t.startswith("长大")]
+    assert len(held_out) == len(domain) == 2
+    assert len({*held_out["text"], *domain, *texts}) == 2 + 2 + 9
+    for fraction in (2, 0.01, 0.5):
+        with pytest.raises(InputError, match="leaves no test or no training rows of 10 sentences"):
+            load_splits(DataArguments(train_datasets=[train], test_fraction=fraction, **arguments), 0)
 
 
 # Model
@@ -117,6 +121,34 @@ def test_fresh_config(bare_encoder):
     assert (model.config.num_hidden_layers, model.classifier.in_features) == (1, 16)
     with pytest.raises(InputError, match="config_overrides: .*nonsense"):
         load_base(ModelArguments(bare_encoder, config_overrides="nonsense=1"))
+    with pytest.raises(InputError, match="impossible model config: .*33"):
+        load_base(ModelArguments(bare_encoder, config_overrides="hidden_size=33"))
+    with pytest.raises(InputError, match="no checkpoint folder ./none|cannot load"):
+        load_base(ModelArguments("./none", config_overrides="hidden_size=16"))
+    _, tokenizer = load_base(ModelArguments(bare_encoder, config_overrides="max_position_embeddings=32"))
+    assert tokenizer.model_max_length == 32
+
+
+def test_options_that_do_not_fit(tiny_checkpoint, tmp_path):
+    train = load("bundled@test").select(range(2))
+    model, tokenizer = load_base(ModelArguments(tiny_checkpoint))
+    args = PinyinTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+    with pytest.raises(InputError, match="max_length must be at least 8 tokens, got 2"):
+        build_trainer(model, tokenizer, Splits(train, train, {}), args, longest=2)
+    blank = train.map(lambda row: {"pinyin": [None] * len(row["text"]), "text": "好" * len(row["text"])})
+    with pytest.raises(InputError, match="the training data has no labelled character"):
+        build_trainer(model, tokenizer, Splits(blank, train, {}), args)
+
+
+def test_a_run_is_not_resumed_as_another(tmp_path):
+    def check(**kwargs):
+        args = PinyinTrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none", **kwargs)
+        check_same_run(tmp_path, ModelArguments(), DataArguments(), args)
+
+    check(seed=1)
+    check(seed=1)
+    with pytest.raises(InputError, match="belongs to a run with seed=1, now 2: give another --output_dir"):
+        check(seed=2)
 
 
 def test_layer_decay(tiny_checkpoint):

@@ -50,7 +50,9 @@ def load_all(names: Collection[str], **kwargs) -> Dataset:
 
 
 def _records(name: str) -> Iterator[Record]:
-    base, _, split = name.partition("@")
+    base, mark, split = name.rpartition("@")
+    if not mark or Path(name).exists():
+        base, split = name, ""
     path = Path(base)
     if base == "bundled":
         return read_bundled(split or "train")
@@ -83,11 +85,7 @@ def label_monophones(dataset: Dataset) -> Dataset:
 
     def fill(row: dict) -> dict:
         text, pinyin = row["text"], list(row["pinyin"])
-        phrases = {
-            at: reading
-            for start, end, found in phrase_table().match(text)
-            for at, reading in zip(range(start, end), found, strict=True)
-        }
+        phrases = phrase_table().readings(text)
         for at, char in enumerate(text):
             known = readings(char)
             if pinyin[at] is None and known and not is_polyphone(char):

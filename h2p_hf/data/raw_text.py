@@ -15,7 +15,7 @@ def load_raw_text(paths: Sequence[str], seed: int = 0, temperature: float = 0.7)
     does not drown the small ones (Conneau et al. 2020, XLM-R, section 3.1). The stream ends when each file was read.
 
     Args:
-        paths (sequence of `str`): text files (``.txt``, also ``.xz``, ``.gz``, ``.zst``) or folders of such files.
+        paths (sequence of `str`): text files (``.txt``, also ``.xz``, ``.gz``) or folders of such files.
         seed (`int`, *optional*, defaults to 0): seed of the order.
         temperature (`float`, *optional*, defaults to 0.7): 1 is proportional to size, 0 uniform over files.
 

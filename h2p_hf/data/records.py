@@ -1,12 +1,15 @@
 """The one column layout, and the validation that every row of every source goes through."""
 
-from collections.abc import Callable, Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable
 
 from datasets import Dataset, Features, List, Value
 
 from ..errors import InputError
 from ..pinyin import normalize
 from ..text import is_hanzi
+
+logger = logging.getLogger(__name__)
 
 FEATURES = Features({"text": Value("string"), "pinyin": List(Value("string"))})
 """`text`, and `pinyin` as long as it: one syllable in normal form for each character, None where unlabelled."""
@@ -20,7 +23,6 @@ def build(
     source: str,
     held_out: Collection[str] = frozenset(),
     drop_duplicates: bool = False,
-    warn: Callable[[str], None] = print,
 ) -> Dataset:
     """Validate rows and make a dataset of them.
 
@@ -29,13 +31,12 @@ def build(
         source (`str`): its name, for messages about the whole.
         held_out (collection of `str`, *optional*): validation and test sentences, which must not be among the rows.
         drop_duplicates (`bool`, *optional*, defaults to `False`): leave such rows out with a warning instead.
-        warn (callable, *optional*): takes the warning.
 
     Returns:
         `datasets.Dataset` with `FEATURES`.
 
     Raises:
-        InputError: naming the row, if a text is empty or no text, the lengths differ, a reading is not a syllable or
+        InputError: naming the row, if a text is no string of characters, the lengths differ, a reading is not a syllable or
             stands at a character that is no hanzi, or the sentence is held out; or if there is no row at all.
     """
     texts, pinyins, dropped = [], [], 0
@@ -52,15 +53,19 @@ def build(
         texts.append(text)
         pinyins.append(checked)
     if dropped:
-        warn(f"{source}: dropped {dropped} rows that are also in the validation or test data")
+        logger.warning("%s: dropped %d rows that are also in the validation or test data", source, dropped)
     if not texts:
         raise InputError(f"{source}: no rows: give a file with at least one sentence")
     return Dataset.from_dict({"text": texts, "pinyin": pinyins}, features=FEATURES)
 
 
 def _check(where: str, text: str, pinyin: list[str | None]) -> list[str | None]:
-    if not isinstance(text, str) or not text:
-        raise InputError(f"{where}: 'text' must be a non-empty string")
+    if not isinstance(text, str):
+        raise InputError(f"{where}: 'text' must be a string")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{where}: 'text' has a lone surrogate, which is no character: remove it") from None
     if not isinstance(pinyin, list):
         raise InputError(f"{where}: 'pinyin' must be a list with one reading (or null) for each character of 'text'")
     if len(pinyin) != len(text):

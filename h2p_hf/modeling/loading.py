@@ -45,7 +45,27 @@ def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrained
         raise InputError(f"the tokenizer of {name_or_path} gives no offsets: use a checkpoint with a fast tokenizer")
     if tokenizer.model_max_length > 1_000_000:
         tokenizer.model_max_length = DEFAULT_MAX_LENGTH
+    check_tokenizer(tokenizer)
     return tokenizer
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a tokenizer reads Chinese character by character, as the lexicon needs it.
+
+    Raises:
+        InputError: for a byte-level or SentencePiece tokenizer, whose tokens are no characters.
+    """
+    if tokenizer.tokenize("长江") != ["长", "江"]:
+        raise InputError(
+            f"the tokenizer of {tokenizer.name_or_path or 'this model'} does not split Chinese into characters: "
+            "use a BERT-style checkpoint such as google-bert/bert-base-chinese"
+        )
+
+
+def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the longest input that model and tokenizer both take, in tokens with special tokens."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    return min(tokenizer.model_max_length, positions)
 
 
 def load_model(
@@ -72,14 +92,17 @@ def load_model(
     """
     if config is not None:
         config.id2label, config.label2id = id2label(), label2id()
-        return AutoModelForTokenClassification.from_config(config, dtype=dtype)
-    config = _load(AutoConfig.from_pretrained, name_or_path, "config", revision=revision)
-    ours = set(config.label2id) - {NON_HANZI} <= syllables()
-    if for_inference and not ours:
+        try:
+            return AutoModelForTokenClassification.from_config(config, dtype=dtype)
+        except ValueError as error:
+            raise InputError(f"impossible model config: {' '.join(str(error).split())}") from None
+    config = load_config(name_or_path, revision)
+    ours = config.label2id == label2id()
+    if for_inference and not set(config.label2id) - {NON_HANZI} <= syllables():
         raise InputError(
             f"{name_or_path} has no pinyin labels: fine-tune it first with recipes/finetune.py --model_name_or_path"
         )
-    labels = {} if ours else {"id2label": id2label(), "label2id": label2id(), "num_labels": len(id2label())}
+    labels = {} if ours or for_inference else {"id2label": id2label(), "label2id": label2id()}
     model, info = _load(
         AutoModelForTokenClassification.from_pretrained,
         name_or_path,
@@ -90,12 +113,23 @@ def load_model(
         output_loading_info=True,
         **labels,
     )
-    missing = sorted(info["missing_keys"])
-    if for_inference and missing:
+    missing = sorted(set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]})
+    if not for_inference:  # there the head may be fresh
+        missing = [key for key in missing if key.startswith(model.base_model_prefix + ".")]
+    if missing:
         raise InputError(
             f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again"
         )
     return model
+
+
+def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
+    """Load the config of a checkpoint.
+
+    Raises:
+        InputError: if there is none.
+    """
+    return _load(AutoConfig.from_pretrained, name_or_path, "config", revision=revision)
 
 
 def load_masked_lm(name_or_path: str, revision: str | None = None) -> PreTrainedModel:
@@ -115,7 +149,7 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     logger = logging.getLogger("transformers.modeling_utils")
     level, logger.level = logger.level, logging.ERROR
     try:
-        return from_pretrained(name_or_path, **kwargs)
+        return from_pretrained(str(path) if path.is_dir() else name_or_path, **kwargs)
     except (
         Exception
     ) as error:  # from_pretrained raises a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...

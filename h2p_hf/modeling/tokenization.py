@@ -1,12 +1,13 @@
 """From characters to tokens and back: every tokenizer with offsets works, and the text is tokenised as it stands."""
 
+import re
 from collections.abc import Sequence
 
 from transformers import BertTokenizer, PreTrainedTokenizerBase
 
 from ..lexicon import general_standard
 from ..pinyin import NON_HANZI
-from ..text import is_hanzi
+from ..text import is_hanzi, owned, windows
 
 SYMBOLS = (
     "，。、：；！？…—－～·•°“”‘’（）《》〈〉「」『』【】〔〕"
@@ -16,6 +17,9 @@ SYMBOLS = (
 )
 """What a Chinese character vocabulary needs beside the general-standard table: those seen most in the texts that
 the bundled checkpoint was pretrained on."""
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def character_tokenizer(model_max_length: int = 256) -> BertTokenizer:
@@ -54,8 +58,7 @@ def align(text: str, offsets: Sequence[tuple[int, int]], input_ids: Sequence[int
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int):
     """Tokenise texts with offsets, truncated to `max_length` tokens. A lone surrogate, which no tokenizer accepts, is
     read as U+FFFD: one code point for another, so offsets stay those of the caller's string."""
-    clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _has_surrogate(text) else text
-             for text in texts]  # fmt: skip
+    clean = [_SURROGATE.sub("\ufffd", text) for text in texts]
     return tokenizer(clean, truncation=True, max_length=max_length, return_offsets_mapping=True)
 
 
@@ -68,33 +71,43 @@ def encode(
     """Tokenise rows of the common column layout and align their labels; for `Dataset.map(batched=True)`.
 
     A labelled hanzi gets its syllable, an unlabelled or unknown (``[UNK]``) one -100, and a token that is no hanzi
-    the label ``O``, which teaches plain ``pipeline("token-classification")`` to leave it out.
+    the label ``O``, which teaches plain ``pipeline("token-classification")`` to leave it out. A text that is too long
+    becomes several rows, as the pipeline reads it (see `text.windows`); no label is in two of them.
 
     Args:
         batch (`dict`): columns `text` and `pinyin`.
         tokenizer (`PreTrainedTokenizerBase`): any tokenizer with offsets.
         label2id (`dict[str, int]`): the label map of the model.
-        max_length (`int`): longest input, in tokens with special tokens; what goes beyond is cut.
+        max_length (`int`): longest row, in tokens with special tokens.
 
     Returns:
         `dict[str, list]`: `input_ids`, `attention_mask` (and `token_type_ids`) and `labels`, one list of equal
         lengths a row.
     """
-    encoded = tokenize(tokenizer, batch["text"], max_length)
+    pieces, shares, readings = [], [], []
+    for text, pinyin in zip(batch["text"], batch["pinyin"], strict=True):
+        spans = model_windows(tokenizer, text, max_length)
+        for (start, end), (first, last) in zip(spans, owned(spans), strict=True):
+            pieces.append(text[start:end])
+            shares.append(range(first - start, last - start))
+            readings.append(pinyin[start:end])
+    encoded = tokenize(tokenizer, pieces, max_length)
     outside = label2id.get(NON_HANZI, -100)
     labels = []
-    for text, pinyin, ids, offsets in zip(
-        batch["text"], batch["pinyin"], encoded["input_ids"], encoded.pop("offset_mapping"), strict=True
+    for text, share, pinyin, ids, offsets in zip(
+        pieces, shares, readings, encoded["input_ids"], encoded.pop("offset_mapping"), strict=True
     ):
         row = []
         for (start, end), at in zip(offsets, align(text, offsets, ids, tokenizer.unk_token_id), strict=True):
             if at >= 0:
-                row.append(-100 if pinyin[at] is None else label2id[pinyin[at]])
+                row.append(label2id[pinyin[at]] if at in share and pinyin[at] is not None else -100)
             else:
                 row.append(outside if end > start and not any(map(is_hanzi, text[start:end])) else -100)
         labels.append(row)
     return {**encoded, "labels": labels}
 
 
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
+def model_windows(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int) -> list[tuple[int, int]]:
+    """Cut a text into windows of at most `max_length` tokens, counting a token a character; a quarter overlaps."""
+    size = max_length - tokenizer.num_special_tokens_to_add()
+    return windows(text, size, overlap=size // 4)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def launch(
 ) -> subprocess.CompletedProcess:
     command = [
         *LAUNCH,
-        *(("--multi_gpu", "--num_processes", str(processes)) if processes > 1 else ()),
+        *(("--multi_gpu", "--gpu_ids", "all", "--num_processes", str(processes)) if processes > 1 else ()),
         f"recipes/{recipe}",
     ]
     done = subprocess.run(
@@ -108,6 +109,7 @@ def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
         launch("finetune.py", *options(tiny_checkpoint, rows, two, num_train_epochs=3), processes=2, expect=None)
         if (two / "metrics.json").exists():
             break
+        shutil.rmtree(two, ignore_errors=True)
     assert metrics(two)["world_size"] == 2
     weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
     assert weights[0].keys() == weights[1].keys()
