@@ -1,4 +1,4 @@
-"""Label raw text with the readings that a phrase dictionary, pypinyin and g2pM agree on; writes JSON lines.
+"""Label raw text by a phrase dictionary, and where pypinyin and g2pM agree outside its phrases; writes JSON lines.
 
 python recipes/silver.py --files TEXT_FOLDER --output silver.jsonl --characters 10000000
 """

@@ -1,18 +1,17 @@
-"""Silver labels: raw text read by the agreement of sources that fail in different ways."""
+"""Silver labels: raw text read by a phrase dictionary, and by the agreement of two taggers elsewhere."""
 
 from collections.abc import Sequence
 
 from ..baselines import System, pypinyin_system
 from ..lexicon import is_polyphone, phrase_table, readings
-from ..text import is_hanzi
 
 
 def silver_labels(texts: Sequence[str], tagger: System) -> list[list[str | None]]:
-    """Label characters that the sources agree on, and leave the others None.
+    """Label the characters whose reading is fairly sure, and leave the others None.
 
-    A monophone has its one reading. A polyphone inside a phrase of large_pinyin has the phrase's reading if `tagger`
-    agrees or the phrase has three or more characters (short ones straddle word boundaries too often); one outside any
-    phrase has the reading that pypinyin and `tagger` agree on. Only readings of the lexicon are kept.
+    Inside a phrase of large_pinyin a character has the phrase's reading: phrases are how rare readings get in, which a
+    tagger hardly ever gives. A polyphone outside any phrase has the reading that pypinyin and `tagger` agree on, and any
+    other character its full tone. Only readings of the lexicon are kept.
 
     Args:
         texts (sequence of `str`): sentences.
@@ -23,19 +22,16 @@ def silver_labels(texts: Sequence[str], tagger: System) -> list[list[str | None]
     """
     rows = []
     for text, guess, default in zip(texts, tagger(texts), pypinyin_system(texts), strict=True):
-        row: list[str | None] = [g if g == d else None for g, d in zip(guess, default, strict=True)]
-        for start, end, phrase in phrase_table().match(text):
-            for at, reading in zip(range(start, end), phrase, strict=True):
-                # The phrase table also has 不 and 一 in their sandhi tones; those are no readings of the lexicon.
-                if reading in readings(text[at]):
-                    row[at] = (
-                        reading if end - start > 2 or guess[at] == reading or not is_polyphone(text[at]) else None
-                    )
+        phrases = phrase_table().readings(text)
+        row: list[str | None] = []
         for at, char in enumerate(text):
             known = readings(char)
-            if not is_hanzi(char) or (row[at] is not None and row[at] not in known):
-                row[at] = None
-            if len(known) == 1:
-                row[at] = known[0]
+            # The phrase table also has 不 and 一 in their sandhi tones; those are no readings of the lexicon.
+            if phrases.get(at) in known:
+                row.append(phrases[at])
+            elif known and not is_polyphone(char):
+                row.append(known[0])
+            else:
+                row.append(guess[at] if guess[at] == default[at] and guess[at] in known else None)
         rows.append(row)
     return rows
