@@ -172,7 +172,8 @@ def _plot(path: Path, answers: Mapping[tuple[str, str], Counter], title: str, mo
             axis.set_title(f"{char if fonts else f'U+{ord(char):04X}'}: {wrong[char]} wrong", fontsize=10)
             for y, row in enumerate(counts):
                 for x, count in enumerate(row):
-                    axis.text(x, y, count, ha="center", va="center", fontsize=8)
+                    dark = count > max(map(max, counts)) / 2
+                    axis.text(x, y, count, ha="center", va="center", fontsize=8, color="white" if dark else "black")
         for axis in axes.flat[len(worst) :]:
             axis.axis("off")
         figure.suptitle(f"{title}: reference (rows) against prediction (columns)", fontsize=11)

@@ -203,19 +203,14 @@ def test_pretrain_then_finetune(tmp_path):
 
 @pytest.mark.parametrize("config", sorted((ROOT / "recipes" / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_config_parses(config, tmp_path):
-    recipe = "pretrain" if "pretrain" in config.name else "finetune"
-    code = (
-        "import sys, runpy; from unittest import mock\n"
-        f"sys.argv = ['r', {str(config)!r}, '--output_dir', {str(tmp_path)!r}"
-        + (
-            ", '--train_files', 'none.txt'"
-            if recipe == "pretrain"
-            else ", '--model_name_or_path', './none', '--train_datasets', 'bundled'"
-        )
-        + "]\n"
-        f"runpy.run_path('recipes/{recipe}.py', run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    # All keys and values are good if the run gets as far as the input that is not there.
+    # All keys and values are good if the run gets as far as an input that is not there.
+    if "pretrain" in config.name:
+        recipe, args, message = "pretrain.py", ["--train_files", "none.txt"], "no text in none.txt"
+    else:
+        datasets = ["--train_datasets", "bundled", "--test_datasets", "bundled@test"]
+        recipe, args = "finetune.py", [*datasets, "--model_name_or_path", "./none"]
+        message = "no checkpoint folder ./none"
+    command = [sys.executable, f"recipes/{recipe}", str(config), *args, "--output_dir", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert ("no text in none.txt" if recipe == "pretrain" else "no checkpoint folder ./none") in done.stderr
+    assert message in done.stderr
