@@ -43,7 +43,7 @@ from .pipelines import TASK, HanziToPinyinPipeline
 
 logger = logging.getLogger(__name__)
 
-PHRASE_BONUSES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+PHRASE_BONUSES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 
 @dataclass

@@ -33,7 +33,7 @@ def jsonl(path: Path, *rows) -> str:
 def test_bundled_sentences():
     splits = {name: load(f"bundled@{name}") for name in ("train", "validation", "test")}
     texts = [text for split in splits.values() for text in split["text"]]
-    assert len(texts) == len(set(texts)) >= 4000
+    assert len(texts) == len(set(texts)) >= 7000
     assert all(6 <= len(text) <= 40 for text in texts)
     found: dict[str, Counter] = defaultdict(Counter)
     for name, split in splits.items():
@@ -43,7 +43,7 @@ def test_bundled_sentences():
             char, reading = row["text"][at], row["pinyin"][at]
             assert is_polyphone(char) and reading in readings(char), (char, reading)
             found[char, reading][name] += 1
-    assert len({char for char, _ in found}) >= 200
+    assert len({char for char, _ in found}) >= 590
     assert [key for key, counts in found.items() if len(counts) < 3] == []  # every reading is in every split
 
 
