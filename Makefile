@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+THREADS ?= $(shell nproc)
 
 .PHONY: help quickstart test test-all style quality clean
 
@@ -16,7 +17,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 quickstart: $(VENV)/installed  ## Fine-tune, evaluate and convert, in minutes on two cores (ARGS="--seed 1" adds flags)
-	$(BIN)/accelerate launch --quiet --config_file accelerate_config.yaml recipes/finetune.py recipes/configs/quickstart.yaml $(ARGS)
+	$(BIN)/accelerate launch --quiet --config_file accelerate_config.yaml --num_cpu_threads_per_process $(THREADS) \
+	    recipes/finetune.py recipes/configs/quickstart.yaml $(ARGS)
 
 test: $(VENV)/installed  ## Run the tests
 	$(BIN)/python -m pytest -q $(ARGS)

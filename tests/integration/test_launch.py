@@ -25,7 +25,7 @@ LAUNCH = [
 
 
 def launch(
-    recipe: str, *args: str, processes: int = 1, expect: int | None = 0, **kwargs
+    recipe: str, *args: str, processes: int = 1, expect: int | None = 0, timeout: int = 400
 ) -> subprocess.CompletedProcess:
     command = [
         *LAUNCH,
@@ -38,8 +38,7 @@ def launch(
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=400,
-        **kwargs,
+        timeout=timeout,
     )
     assert expect is None or done.returncode == expect, done.stdout[-2000:] + done.stderr[-4000:]
     return done
@@ -214,3 +213,11 @@ def test_every_config_parses(config, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.slow
+def test_the_quickstart_beats_the_dictionaries(tmp_path):
+    done = launch("finetune.py", "recipes/configs/quickstart.yaml", "--output_dir", str(tmp_path / "run"), timeout=1800)
+    scores = metrics(tmp_path / "run")["bundled@test"]
+    assert scores["after"]["accuracy"] > max(scores[name]["accuracy"] for name in ("before", "pypinyin", "g2pM"))
+    assert "yín háng háng zhǎng" in done.stdout
