@@ -217,7 +217,9 @@ def test_every_config_parses(config, tmp_path):
 
 @pytest.mark.slow
 def test_the_quickstart_beats_the_dictionaries(tmp_path):
-    done = launch("finetune.py", "recipes/configs/quickstart.yaml", "--output_dir", str(tmp_path / "run"), timeout=1800)
+    done = launch(
+        "finetune.py", "recipes/configs/quickstart.yaml", "--output_dir", str(tmp_path / "run"), timeout=1800
+    )
     scores = metrics(tmp_path / "run")["bundled@test"]
     assert scores["after"]["accuracy"] > max(scores[name]["accuracy"] for name in ("before", "pypinyin", "g2pM"))
     assert "yín háng háng zhǎng" in done.stdout
