@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from h2p_hf.data.raw_text import load_raw_text
-from h2p_hf.errors import run
+from h2p_hf.errors import InputError, run
 from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_tokenizer, token_loss
 from h2p_hf.training import last_complete_checkpoint, parse_args
 
@@ -80,11 +80,14 @@ def main() -> None:
         packed(lines.filter(lambda row, part=part: held_out(row["text"]) == part), tokenizer, args.block_size)
         for part in (False, True)
     )
+    validation = list(validation.take(args.validation_blocks))
+    if not validation:
+        raise InputError(f"too little text to hold out {args.block_size} tokens for validation: give more")
     trainer = Trainer(
         model=model,
         args=training_args,
         train_dataset=train,
-        eval_dataset=Dataset.from_list(list(validation.take(args.validation_blocks))),
+        eval_dataset=Dataset.from_list(validation),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=args.mlm_probability),
         processing_class=tokenizer,
         compute_loss_func=lambda outputs, labels, num_items_in_batch=None: token_loss(

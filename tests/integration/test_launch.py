@@ -183,7 +183,7 @@ def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
 
 def test_pretrain_then_finetune(tmp_path):
     text = tmp_path / "text.txt"
-    text.write_text("他在银行门口等了很久，行长才出来。\n" * 400, encoding="utf-8")
+    text.write_text("".join(f"他在银行门口等了{n}天，行长才出来。\n" for n in range(4000)), encoding="utf-8")
     base = tmp_path / "base"
     launch(
         "pretrain.py", "--train_files", str(text), "--output_dir", str(base), "--hidden_size", "32", "--num_hidden_layers",
