@@ -181,7 +181,7 @@ def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.jsonl"]
 
 
-def test_pretrain_then_finetune(tmp_path):
+def test_pretraining_learns_and_gives_a_base(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"他在银行门口等了{n}天，行长才出来。\n" for n in range(4000)), encoding="utf-8")
     base = tmp_path / "base"
