@@ -1,7 +1,6 @@
 """The ``h2p`` command."""
 
 import argparse
-import json
 import os
 import sys
 from collections import deque
@@ -12,7 +11,7 @@ from . import __version__
 from .errors import InputError
 from .files import atomic_write, json_line
 from .pinyin import STYLES
-from .text import read_lines
+from .text import read_json_lines, read_lines
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -118,18 +117,12 @@ def _standard_input() -> Iterator[str]:
 
 
 def _rows(path: str) -> Iterator[dict]:
-    for number, line in read_lines(path):
-        if not path.endswith(".jsonl"):
-            yield {"text": line}
-            continue
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON: {error}") from None
+    if not path.endswith(".jsonl"):
+        yield from ({"text": line} for _, line in read_lines(path))
+        return
+    for where, row in read_json_lines(path):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise InputError(f"{path}, line {number}: each line must be an object with a string 'text'")
+            raise InputError(f"{where}: each line must be an object with a string 'text'")
         yield row
 
 

@@ -51,8 +51,12 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
     from .pipelines import pipeline  # torch is not needed for the baselines
 
     model, argmax, _ = name.partition("@argmax")
-    pipe = pipeline(None if model == "bundled" else model, use_lexicon=not argmax, **parameters)
-    return lambda texts: list(pipe.readings(texts))
+    return pipeline_system(pipeline(None if model == "bundled" else model, use_lexicon=not argmax, **parameters))
+
+
+def pipeline_system(pipe, **parameters) -> System:
+    """Return a `HanziToPinyinPipeline`, with parameters of a call if need be, as a system."""
+    return lambda texts: list(pipe.readings(texts, **parameters))
 
 
 def evaluate_system(system: System, dataset: Dataset) -> tuple[dict[str, float], list[list[str | None]]]:

@@ -12,10 +12,10 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .errors import InputError
 from .lexicon import UserDictionary, is_polyphone, phrase_table, readings
-from .modeling import align, bundled_checkpoint, load_model, load_tokenizer, max_length
-from .modeling.loading import check_tokenizer
+from .modeling import align, bundled_checkpoint, candidate_ids, load_model, load_tokenizer, max_length
+from .modeling.loading import check_tokenizer, has_pinyin_labels
 from .modeling.tokenization import model_windows, tokenize
-from .pinyin import NON_HANZI, syllables, to_style
+from .pinyin import NON_HANZI, to_style
 from .text import is_hanzi, owned
 
 TASK = "hanzi-to-pinyin"
@@ -66,7 +66,7 @@ class HanziToPinyinPipeline(Pipeline):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         label2id = self.model.config.label2id
-        if not set(label2id) - {NON_HANZI} <= syllables():
+        if not has_pinyin_labels(self.model.config):
             raise InputError("this model has no pinyin labels: fine-tune it first with recipes/finetune.py")
         check_tokenizer(self.tokenizer)
         self.model.eval()
@@ -78,7 +78,7 @@ class HanziToPinyinPipeline(Pipeline):
 
     def _candidate_ids(self, label2id: Mapping[str, int]) -> torch.Tensor:
         """Return the label ids of each token's readings: `(vocab_size, most readings)`, -1 where there are fewer."""
-        found = {i: [label2id[r] for r in readings(t) if r in label2id] for t, i in self.tokenizer.get_vocab().items()}
+        found = candidate_ids(self.tokenizer, label2id)
         table = torch.full((max(found) + 1, max(map(len, found.values()))), -1)
         for i, ids in found.items():
             table[i, : len(ids)] = torch.tensor(ids)

@@ -1,9 +1,11 @@
 """Hanzi, sentence windows and text files. Offsets are indices into the caller's own `str`, counted in code points."""
 
 import bisect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -107,3 +109,20 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\r\n")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_json_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a JSON-lines file, each with its place (``FILE, line N``) for messages; blank lines are left
+    out.
+
+    Raises:
+        InputError: if the file cannot be read or a line is not JSON, naming file and line.
+    """
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            yield where, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON: {error}") from None

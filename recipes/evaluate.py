@@ -28,9 +28,10 @@ def main() -> None:
 
     report_folder(args.output)
     datasets = {name: load(name) for name in args.data}
-    majority_data = load_all(args.majority_data)
+    systems = dict.fromkeys([args.system, *args.compare])
+    majority_data = load_all(args.majority_data) if "majority" in systems else None
     results = {}
-    for system in dict.fromkeys([args.system, *args.compare]):
+    for system in systems:
         read = load_system(system, majority_data, dictionary=args.dictionary)
         for name, dataset in datasets.items():
             scores, predictions = evaluate_system(read, dataset)

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import set_seed
 
 from h2p_hf.errors import run
-from h2p_hf.evaluation import evaluate_system, load_system, report_folder, table, write_report
+from h2p_hf.evaluation import evaluate_system, load_system, pipeline_system, report_folder, table, write_report
 from h2p_hf.files import atomic_write
 from h2p_hf.modeling import load_model
 from h2p_hf.pinyin import to_style
@@ -49,11 +49,10 @@ def main() -> None:
     # 2. Before (not by trainer.evaluate(): under several processes that would keep the model out of DDP)
     results = {}
     if main_process:
+        systems["before"] = pipeline_system(make_pipeline(model, tokenizer))
         for name, test in splits.tests.items():
             for system, read in systems.items():
                 results[name, system] = evaluate_system(read, test)[0]
-            pipe = make_pipeline(model, tokenizer)
-            results[name, "before"] = evaluate_system(lambda texts, p=pipe: list(p.readings(texts)), test)[0]
 
     # 3. Train
     checkpoint = training_args.resume_from_checkpoint or last_complete_checkpoint(training_args.output_dir)
@@ -72,8 +71,8 @@ def main() -> None:
         bonus = tune_phrase_bonus(pipe, splits.validation)
         pipe.model.config.save_pretrained(output)
         for name, test in splits.tests.items():
-            argmax, _ = evaluate_system(lambda texts: list(pipe.readings(texts, use_lexicon=False)), test)
-            scores, predictions = evaluate_system(lambda texts: list(pipe.readings(texts)), test)
+            argmax, _ = evaluate_system(pipeline_system(pipe, use_lexicon=False), test)
+            scores, predictions = evaluate_system(pipeline_system(pipe), test)
             results |= {(name, "after, argmax"): argmax, (name, "after"): scores}
             folder = report_folder(output, "evaluation", name)
             write_report(folder, test, predictions, scores, f"{name}, {training_args.output_dir}")

@@ -1,26 +1,18 @@
 """Files and Hub datasets that already have our columns: JSON lines, Parquet, `load_dataset`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import Dataset, load_dataset
 
 from ..errors import InputError
-from ..text import read_lines
+from ..text import read_json_lines
 from .records import Record
 
 
 def read_jsonl(path: str | Path) -> Iterator[Record]:
     """Yield the rows of a JSON-lines file with the keys `text` and `pinyin`."""
-    for number, line in read_lines(path):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{where}: not JSON: {error}") from None
+    for where, row in read_json_lines(path):
         if not isinstance(row, dict) or not {"text", "pinyin"} <= row.keys():
             raise InputError(f"{where}: each line must be an object with the keys 'text' and 'pinyin'")
         yield where, row["text"], row["pinyin"]

@@ -16,7 +16,6 @@ import numpy as np
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from ..lexicon import is_polyphone
-from ..text import is_hanzi
 
 METRIC_PATH = str(Path(__file__).parent / "polyphone")
 """Folder of the metric module: ``evaluate.load(h2p_hf.metrics.METRIC_PATH)`` works without a network."""
@@ -107,13 +106,13 @@ def build_compute_metrics(tokenizer, id2label: Mapping[int, str]):
     It scores the labelled polyphone tokens; the characters come from the input ids.
     """
     characters = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    counts = [len(token) == 1 and is_hanzi(token) and is_polyphone(token) for token in characters]
+    counts = np.array([is_polyphone(token) for token in characters])
 
     def compute_metrics(prediction: Any) -> dict[str, float]:
         inputs, labels, guesses = (
             np.asarray(a) for a in (prediction.inputs, prediction.label_ids, prediction.predictions)
         )
-        rows = (labels >= 0) & np.array(counts)[np.clip(inputs, 0, None)]
+        rows = (labels >= 0) & counts[np.clip(inputs, 0, None)]
         return polyphone_scores(
             [characters[i] for i in inputs[rows]],
             [id2label[i] for i in labels[rows]],

@@ -9,13 +9,14 @@ from .loading import (
     load_tokenizer,
     max_length,
 )
-from .loss import candidate_mask, token_loss
+from .loss import candidate_ids, candidate_mask, token_loss
 from .tokenization import align, character_tokenizer, encode
 
 __all__ = [
     "align",
     "bundled_base",
     "bundled_checkpoint",
+    "candidate_ids",
     "candidate_mask",
     "character_tokenizer",
     "encode",

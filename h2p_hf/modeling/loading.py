@@ -98,7 +98,7 @@ def load_model(
             raise InputError(f"impossible model config: {' '.join(str(error).split())}") from None
     config = load_config(name_or_path, revision)
     ours = config.label2id == label2id()
-    if for_inference and not set(config.label2id) - {NON_HANZI} <= syllables():
+    if for_inference and not has_pinyin_labels(config):
         raise InputError(
             f"{name_or_path} has no pinyin labels: fine-tune it first with recipes/finetune.py --model_name_or_path"
         )
@@ -121,6 +121,11 @@ def load_model(
             f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again"
         )
     return model
+
+
+def has_pinyin_labels(config: PreTrainedConfig) -> bool:
+    """Return whether all labels of a model are syllables (or ``O``): whether it was fine-tuned for this task."""
+    return set(config.label2id) - {NON_HANZI} <= syllables()
 
 
 def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -150,11 +155,8 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     level, logger.level = logger.level, logging.ERROR
     try:
         return from_pretrained(str(path) if path.is_dir() else name_or_path, **kwargs)
-    except (
-        Exception
-    ) as error:  # from_pretrained raises a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
-        reason = " ".join(str(error).split())[:200]
-        reason = reason or type(error).__name__
+    except Exception as error:  # a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"cannot load the {what} of {name_or_path}: {reason}; give a checkpoint folder or a Hub id"
         ) from error

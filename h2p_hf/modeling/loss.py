@@ -9,16 +9,23 @@ from transformers import PreTrainedTokenizerBase
 from ..lexicon import readings
 
 
+def candidate_ids(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> dict[int, list[int]]:
+    """Return the label ids of each token's readings, by token id; empty for what is not one hanzi of the lexicon."""
+    return {
+        i: [label2id[reading] for reading in readings(token) if reading in label2id]
+        for token, i in tokenizer.get_vocab().items()
+    }
+
+
 def candidate_mask(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> torch.Tensor:
     """Return which labels each token of a vocabulary can have.
 
     Returns:
         `torch.BoolTensor` of shape `(vocab_size, num_labels)`: for a token that is one hanzi of the lexicon its
-        readings; for any other hanzi every syllable; for any other token every label.
+        readings; for any other token every label.
     """
     mask = torch.ones(len(tokenizer), len(label2id), dtype=torch.bool)
-    for token, i in tokenizer.get_vocab().items():
-        ids = [label2id[reading] for reading in readings(token) if reading in label2id]
+    for i, ids in candidate_ids(tokenizer, label2id).items():
         if ids:
             mask[i] = False
             mask[i, ids] = True
