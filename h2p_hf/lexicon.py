@@ -84,8 +84,12 @@ def is_polyphone(char: str) -> bool:
         >>> [is_polyphone(c) for c in "长行西A"]
         [True, True, False, False]
     """
-    variants = {reading for reading, kind in _additions().get(char, ()) if kind == "neutral"}
-    return len(set(readings(char)) - variants) > 1
+    return len(set(readings(char)) - tone_variants(char)) > 1
+
+
+def tone_variants(char: str) -> set[str]:
+    """Return the readings of a character that are its lexical neutral tones (轻声), such as fu5 of 服 in 衣服."""
+    return {reading for reading, kind in _additions().get(char, ()) if kind == "neutral"}
 
 
 class PhraseTable:
@@ -110,6 +114,9 @@ class PhraseTable:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._phrases)
+
+    def __contains__(self, phrase: str) -> bool:
+        return phrase in self._phrases
 
     def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
         """Find phrases from left to right, at each place the longest one; matches do not overlap.

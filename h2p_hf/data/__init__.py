@@ -7,7 +7,7 @@ from datasets import Dataset, concatenate_datasets
 
 from ..errors import InputError
 from ..lexicon import is_polyphone, phrase_table, readings
-from .bundled import read_bundled, read_sentences
+from .bundled import read_bundled, read_records
 from .cpp import read_cpp
 from .hsk import read_hsk
 from .records import FEATURES, Record, build
@@ -62,7 +62,7 @@ def _records(name: str) -> Iterator[Record]:
         return read_hsk(split or "train")
     if path.is_dir():
         return read_cpp(path, split or "train")
-    readers = {".jsonl": read_jsonl, ".parquet": read_parquet, ".tsv": read_sentences}
+    readers = {".jsonl": read_jsonl, ".parquet": read_parquet, ".tsv": read_records}
     if path.suffix in readers:
         if split:
             raise InputError(f"{name}: a file has no splits: leave @{split} out")

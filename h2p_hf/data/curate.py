@@ -1,0 +1,229 @@
+"""Check sentence files and print their coverage, or put new sentences into splits.
+
+python -m h2p_hf.data.curate check [FOLDER]
+python -m h2p_hf.data.curate split ROWS.tsv [ROWS.tsv ...] FOLDER
+"""
+
+import argparse
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.feature_extraction.text import CountVectorizer
+
+from ..errors import InputError, run
+from ..files import atomic_write
+from ..lexicon import general_standard, is_polyphone, phrase_table, readings, tone_variants
+from ..text import is_hanzi, read_lines
+from .bundled import FOLDER, KINDS, SPLITS, Sentence, read_sentences
+
+LENGTHS = (6, 40)
+"""Shortest and longest sentence, in characters."""
+ENOUGH = 8
+"""What a reading should have, in sentences; those below are listed."""
+OVERLAP = 0.5
+"""Two sentences are near-duplicates if more than this share of the character trigrams of either is in the other
+(containment: Broder 1997, On the resemblance and containment of documents)."""
+LONGEST_WORD = 8
+
+
+def left_out() -> dict[tuple[str, str], str]:
+    """Return the readings that our sentences leave out on purpose, with the reason, by character and reading."""
+    rows = (line.split("\t") for _, line in read_lines(FOLDER.parent / "left_out.tsv"))
+    return {(char, reading): reason for char, reading, reason in rows}
+
+
+def near_duplicates(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
+    """Return the pairs of sentences, by index, that share most of their trigrams (see `OVERLAP`)."""
+    texts = ["".join(filter(is_hanzi, sentence.text)) for sentence in sentences]
+    if len(texts) < 2:
+        return []
+    grams = CountVectorizer(analyzer="char", ngram_range=(3, 3), binary=True).fit_transform(texts).astype("int32")
+    sizes = grams.sum(axis=1).A1
+    shared = (grams @ grams.T).tocoo()
+    return [
+        (int(i), int(j))
+        for i, j, n in zip(shared.row, shared.col, shared.data, strict=True)
+        if i < j and n > OVERLAP * min(sizes[i], sizes[j])
+    ]
+
+
+def trap_words(sentence: Sentence) -> set[str]:
+    """Return the words of the phrase dictionary around the target of a trap; none for another kind of sentence."""
+    text, at = sentence.text, sentence.at
+    if sentence.kind != "trap":
+        return set()
+    spans = {
+        text[start:end]
+        for start in range(max(0, at - LONGEST_WORD + 1), at + 1)
+        for end in range(max(start + 2, at + 1), min(len(text), start + LONGEST_WORD) + 1)
+    }
+    return {word for word in spans if word in phrase_table()}
+
+
+def same_trap(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
+    """Return pairs of traps, by index, that share the target and a word around it; pairs that link all such traps."""
+    last: dict[tuple[str, str], int] = {}
+    pairs = []
+    for i, sentence in enumerate(sentences):
+        for word in trap_words(sentence):
+            key = (sentence.char, word)
+            if key in last:
+                pairs.append((last[key], i))
+            last[key] = i
+    return pairs
+
+
+def problems(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
+    """Yield what is wrong with sentences, a line each: readings that the lexicon does not have, lengths, characters
+    that do not belong, duplicates, near-duplicates or traps on one word in two splits, readings that a split lacks,
+    polyphones without sentences that `left_out` does not list, and kinds that hardly occur.
+    """
+    rows = [(split, sentence) for split, sentences in splits.items() for sentence in sentences]
+    sentences = [sentence for _, sentence in rows]
+    seen: dict[str, str] = {}
+    for sentence in sentences:
+        if sentence.reading not in readings(sentence.char):
+            yield f"{sentence.where}: {sentence.char} has no reading {sentence.reading}, it has {readings(sentence.char)}"
+        if not LENGTHS[0] <= len(sentence.text) <= LENGTHS[1]:
+            yield f"{sentence.where}: {len(sentence.text)} characters, not {LENGTHS[0]} to {LENGTHS[1]}"
+        if odd := [char for char in sentence.text if char.isspace() or char in "\"',;?!" or not char.isprintable()]:
+            yield f"{sentence.where}: has {odd[0]!r}: write Chinese punctuation and no spaces"
+        if sentence.text in seen:
+            yield f"{sentence.where}: the same sentence is in {seen[sentence.text]}"
+        seen.setdefault(sentence.text, sentence.where)
+    for pairs, what in ((near_duplicates(sentences), "nearly the same"), (same_trap(sentences), "a trap on the same word")):
+        for i, j in pairs:
+            if rows[i][0] != rows[j][0]:
+                yield f"{sentences[j].where}: {what} is in another split, {sentences[i].where}"
+    covered = {split: {(s.char, s.reading) for s in part} for split, part in splits.items()}
+    everything = set().union(*covered.values())
+    for split in splits:
+        for char, reading in sorted(everything - covered[split]):
+            yield f"{split}: no sentence for {char} {reading}"
+    excused = left_out()
+    for char, reading in sorted(everything & set(excused)):
+        yield f"left_out.tsv lists {char} {reading}, which has sentences"
+    for char in general_standard():
+        for reading in readings(char):
+            known = (char, reading) in everything or (char, reading) in excused or reading in tone_variants(char)
+            if is_polyphone(char) and not known:
+                yield f"no sentence for {char} {reading}, and left_out.tsv does not say why"
+    for split, part in splits.items():
+        for kind in KINDS:
+            if sum(s.kind == kind for s in part) < len(part) / 10:
+                yield f"{split}: less than a tenth of the sentences are {kind}"
+
+
+def coverage(splits: Mapping[str, Sequence[Sentence]]) -> str:
+    """Return the size of each split, and how many sentences each reading has, as Markdown."""
+    lines = ["| split | sentences | characters | readings | " + " | ".join(KINDS) + " |"]
+    lines.append("| --- |" + " ---: |" * (3 + len(KINDS)))
+    for split, part in {**splits, "all": [s for part in splits.values() for s in part]}.items():
+        kinds = Counter(s.kind for s in part)
+        numbers = [len(part), len({s.char for s in part}), len({(s.char, s.reading) for s in part})]
+        numbers += [kinds[kind] for kind in KINDS]
+        lines.append(f"| {split} | " + " | ".join(f"{n:,}" for n in numbers) + " |")
+    counts = Counter((s.char, s.reading) for part in splits.values() for s in part)
+    if counts:
+        few = sorted((n, *key) for key, n in counts.items() if n < ENOUGH)
+        lines += [
+            "",
+            f"sentences a reading: min {min(counts.values())}, median {median(counts.values()):g}, "
+            f"max {max(counts.values())}; {len(few)} of {len(counts)} readings have fewer than {ENOUGH}"
+            + (": " + ", ".join(f"{char} {reading} ({n})" for n, char, reading in few) if few else ""),
+        ]
+    return "\n".join(lines)
+
+
+def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> dict[str, list[Sentence]]:
+    """Put sentences into train, validation and test, so that every reading is in each.
+
+    Near-duplicates, and traps on the same word, stay together: nobody shall pass the test by having learnt its words
+    by heart. A reading that no other way could come into a split gives up the latter.
+
+    Args:
+        sentences (iterable of `Sentence`): the rows; every reading needs three.
+        share (`float`, *optional*, defaults to 0.1): of validation, and of test.
+        seed (`int`, *optional*, defaults to 0): of the random order.
+
+    Raises:
+        InputError: naming a reading that has too few different sentences.
+    """
+    rows = sorted(sentences, key=lambda s: (s.char, s.reading, s.sentence))
+    random.Random(seed).shuffle(rows)
+    near, traps = near_duplicates(rows), same_trap(rows)
+    where: dict[int, str] = {}
+    for links in (near + traps, near):
+        need = Counter((s.char, s.reading) for s in rows)
+        left = {
+            name: Counter({key: max(1, round(share * n)) for key, n in need.items()}) for name in ("test", "validation")
+        }
+        for i, name in where.items():
+            if name != "train":
+                left[name][rows[i].char, rows[i].reading] -= 1
+        groups = _groups(len(rows), links)
+        for name, wanted in left.items():
+            for group in groups:
+                if any(where.get(i, "train") != "train" for i in group):
+                    continue
+                keys = Counter((rows[i].char, rows[i].reading) for i in group)
+                if all(wanted[key] >= n for key, n in keys.items()):
+                    where.update(dict.fromkeys(group, name))
+                    wanted.subtract(keys)
+        if not any(n > 0 for wanted in left.values() for n in wanted.values()):
+            break
+    parts: dict[str, list[Sentence]] = {name: [] for name in SPLITS}
+    for i, row in enumerate(rows):
+        parts[where.get(i, "train")].append(row)
+    for name, part in parts.items():
+        part.sort(key=lambda s: (s.char, s.reading, s.sentence))
+        if missing := {(s.char, s.reading) for s in rows} - {(s.char, s.reading) for s in part}:
+            char, reading = min(missing)
+            raise InputError(f"{char} {reading} has too few different sentences for a {name} split: write more")
+    return parts
+
+
+def _groups(count: int, links: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Return the sets of indices below `count` that links hold together."""
+    left, right = zip(*links, strict=True) if links else ((), ())
+    graph = coo_array(([1] * len(links), (left, right)), shape=(count, count))
+    groups = defaultdict(list)
+    for i, label in enumerate(connected_components(graph, directed=False)[1]):
+        groups[int(label)].append(i)
+    return list(groups.values())
+
+
+def write_sentences(path: str | Path, sentences: Iterable[Sentence]) -> None:
+    """Write a sentence file."""
+    with atomic_write(path) as file:
+        file.write("\t".join(Sentence._fields[1:]) + "\n")
+        file.writelines("\t".join(sentence[1:]) + "\n" for sentence in sentences)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="list what is wrong and print the coverage; exit code 2 if anything is")
+    check.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: the bundled sentences")
+    cut = commands.add_parser("split", help="split the rows of sentence files into a folder")
+    cut.add_argument("files", nargs="+", type=Path)
+    cut.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    if args.command == "split":
+        args.folder.mkdir(parents=True, exist_ok=True)
+        for name, part in split(row for file in args.files for row in read_sentences(file)).items():
+            write_sentences(args.folder / f"{name}.tsv", part)
+    splits = {name: list(read_sentences(args.folder / f"{name}.tsv")) for name in SPLITS}
+    found = list(problems(splits))
+    print(*found, coverage(splits), sep="\n")
+    if found:
+        raise InputError(f"{len(found)} problems in {args.folder}: see above")
+
+
+if __name__ == "__main__":
+    run(main)

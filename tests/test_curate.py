@@ -1,0 +1,102 @@
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from datasets import load_dataset
+
+from h2p_hf import InputError
+from h2p_hf.data import curate, load
+from h2p_hf.data.bundled import FOLDER, KINDS, SPLITS, Sentence, read_sentences
+
+
+def rows(*lines: str) -> list[Sentence]:
+    return [Sentence(f"row {i}", *line.split()) for i, line in enumerate(lines)]
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return {name: list(read_sentences(FOLDER / f"{name}.tsv")) for name in SPLITS}
+
+
+def test_the_bundled_sentences_have_no_problems(splits):
+    assert list(curate.problems(splits)) == []
+
+
+def test_the_bundled_sentences_are_many_and_split_evenly(splits):
+    everything = [row for part in splits.values() for row in part]
+    assert len(everything) >= 10_000
+    for name in ("validation", "test"):
+        assert 0.08 <= len(splits[name]) / len(everything) <= 0.12
+    counts = Counter((row.char, row.reading) for row in everything)
+    assert sum(n >= curate.ENOUGH for n in counts.values()) >= 0.97 * len(counts)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("hang4 formal 这家银{行}开了三十多家网点。", "行 has no reading hang4"),
+        ("xing2 formal 我{行}。", "3 characters, not 6 to 40"),
+        ('xing2 formal 他说"{行}",我就走了。', "has '\"'"),
+        ("hang2 formal 这家银{行}今年新开了三十多家网点。", "the same sentence is in row 0"),
+        ("hang2 formal 这家银{行}今年新开了三十多家分店。", "nearly the same is in another split, row 0"),
+        ("zhang3 trap 这里的市{长}江先生很熟。", "a trap on the same word is in another split, row 1"),
+    ],
+)
+def test_problems_are_found(row, message):
+    train = rows("hang2 formal 这家银{行}今年新开了三十多家网点。", "chang2 trap 南京市{长}江大桥的桥面刚修过。")
+    assert not any(message in line for line in curate.problems({"train": train, "test": []}))
+    assert any(message in line for line in curate.problems({"train": train, "test": rows(row)}))
+
+
+def test_what_is_missing_is_found():
+    train = rows("hang2 formal 这家银{行}今年新开了三十多家网点。")
+    found = list(curate.problems({"train": train, "test": []}))
+    assert "test: no sentence for 行 hang2" in found
+    assert "no sentence for 行 xing2, and left_out.tsv does not say why" in found
+    assert "train: less than a tenth of the sentences are trap" in found
+
+
+def test_split_gives_every_reading_to_every_split_and_keeps_relatives_together(splits):
+    chars = set("行长还得朝地")
+    everything = [row for part in splits.values() for row in part if row.char in chars]
+    parts = curate.split(everything, seed=1)
+    assert sorted(row for part in parts.values() for row in part) == sorted(everything)
+    assert parts == curate.split(reversed(everything), seed=1) != curate.split(everything, seed=2)
+    found = [line for line in curate.problems(parts) if "left_out" not in line]
+    assert found == []
+
+
+def test_split_refuses_a_reading_with_too_few_sentences():
+    few = rows("xing2 formal 他每天步{行}去学校上课。", "xing2 formal 自{行}车停在楼下的车棚里。")
+    with pytest.raises(InputError, match="行 xing2 has too few different sentences"):
+        curate.split(few)
+
+
+def command(*args) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "h2p_hf.data.curate", *map(str, args)], capture_output=True, text=True)
+
+
+def test_command(tmp_path, splits):
+    file = tmp_path / "rows.tsv"
+    curate.write_sentences(file, [row for part in splits.values() for row in part if row.char in "行长"])
+    done = command("split", file, tmp_path / "cut")
+    assert done.returncode == 2 and "problems in" in done.stderr.splitlines()[-1]  # other characters are missing
+    assert "sentences a reading: min" in done.stdout
+    assert {row[1:] for name in SPLITS for row in read_sentences(tmp_path / "cut" / f"{name}.tsv")} == {
+        row[1:] for row in read_sentences(file)
+    }
+    done = command("check")
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("| split | sentences |")
+    done = command("check", tmp_path / "nowhere")
+    assert done.returncode == 2 and done.stderr.startswith("error: cannot read") and len(done.stderr.splitlines()) == 1
+
+
+def test_plain_load_dataset_reads_the_folder(tmp_path):
+    dataset = load_dataset(str(FOLDER), cache_dir=tmp_path)
+    assert set(dataset) == set(SPLITS)
+    for name in SPLITS:
+        ours = [(row.reading, row.kind, row.sentence) for row in read_sentences(FOLDER / f"{name}.tsv")]
+        assert [tuple(row.values()) for row in dataset[name]] == ours
+        assert len(ours) == len(load(f"bundled@{name}"))
+        assert {kind for _, kind, _ in ours} == set(KINDS)
