@@ -14,6 +14,7 @@ import torch
 import yaml
 from datasets import Dataset, concatenate_datasets
 from safetensors.torch import load_file, save_file
+from torch.utils.benchmark import Timer
 from transformers import (
     DataCollatorForTokenClassification,
     EarlyStoppingCallback,
@@ -470,3 +471,21 @@ def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float
     pipe.model.config.phrase_bonus = best
     logger.info("phrase bonus %s: %s", best, {bonus: round(value, 4) for bonus, value in accuracy.items()})
     return best
+
+
+def hardware_use(model: torch.nn.Module, tokens_per_second: float, args: TrainingArguments) -> float:
+    """Return which fraction of the device's arithmetic a training run used.
+
+    A token costs 6 operations a parameter outside the embeddings, forward and backward (Kaplan et al. 2020, section
+    2.1); attention scores and the output layer come on top and are not counted, so this is a lower bound. What the
+    device can do is measured: a large matrix product in the precision of the run, on as many threads.
+
+    Args:
+        tokens_per_second (`float`): of all processes together.
+    """
+    dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else torch.float32
+    size = 8192 if args.device.type == "cuda" else 2048
+    a = torch.randn(size, size, device=args.device, dtype=dtype)
+    timer = Timer("a @ a", globals={"a": a}, num_threads=torch.get_num_threads())
+    peak = 2 * size**3 / timer.blocked_autorange(min_run_time=1).median
+    return 6 * model.num_parameters(exclude_embeddings=True) * tokens_per_second / (peak * args.world_size)

@@ -5,6 +5,7 @@ accelerate launch --config_file accelerate_config.yaml recipes/pretrain.py recip
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -20,8 +21,9 @@ from transformers import (
 
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.errors import InputError, run
+from h2p_hf.lexicon import phrase_table
 from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_tokenizer, token_loss
-from h2p_hf.training import last_complete_checkpoint, parse_args
+from h2p_hf.training import hardware_use, last_complete_checkpoint, parse_args
 
 
 @dataclass
@@ -34,22 +36,47 @@ class PretrainArguments:
     num_hidden_layers: int = field(default=4, metadata={"help": "Layers of a fresh BERT."})
     block_size: int = field(default=256, metadata={"help": "Length of a training row in tokens; passages are packed."})
     mlm_probability: float = field(default=0.15, metadata={"help": "Fraction of tokens to predict, 0-1."})
+    whole_word_mask: bool = field(
+        default=False, metadata={"help": "Hide the words of the phrase dictionary whole (Cui et al. 2021)."}
+    )
     validation_blocks: int = field(
         default=200, metadata={"help": "Rows for perplexity, from the one passage in 200 that is held out."}
     )
 
 
-def packed(lines: IterableDataset, tokenizer, block_size: int) -> IterableDataset:
-    """Pack passages, each ended by [SEP], into rows of exactly `block_size` tokens."""
+def packed(lines: IterableDataset, tokenizer, block_size: int, whole_words: bool) -> IterableDataset:
+    """Pack passages, each ended by [SEP], into rows of exactly `block_size` tokens.
+
+    For whole words there is an `offset_mapping` too, in which the tokens of a word touch and others do not: that is how
+    `DataCollatorForLanguageModeling` tells words.
+    """
 
     def pack(batch):
-        ids = [token for row in tokenizer(batch["text"], add_special_tokens=False)["input_ids"]
-               for token in (*row, tokenizer.sep_token_id)]  # fmt: skip
+        encoded = tokenizer(batch["text"], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        columns = {"input_ids": [], "offset_mapping": []}
+        for text, ids, offsets in zip(batch["text"], encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            columns["input_ids"] += [*ids, tokenizer.sep_token_id]
+            if whole_words:
+                columns["offset_mapping"] += [*word_offsets(text, offsets), (0, 0)]
         body = block_size - 1
-        return {"input_ids": [[tokenizer.cls_token_id, *ids[i : i + body]]
-                              for i in range(0, len(ids) - body + 1, body)]}  # fmt: skip
+        first = {"input_ids": tokenizer.cls_token_id, "offset_mapping": (0, 0)}
+        return {
+            name: [[first[name], *values[i : i + body]] for i in range(0, len(values) - body + 1, body)]
+            for name, values in columns.items()
+            if values
+        }
 
     return lines.map(pack, batched=True, batch_size=1000, remove_columns=["text"])
+
+
+def word_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Move the offsets of tokens apart wherever a word of the phrase dictionary, or a lone character, ends."""
+    inside = {at for start, end, _ in phrase_table().match(text) for at in range(start + 1, end)}
+    moved, gap = [], 0
+    for start, end in offsets:
+        gap += start not in inside
+        moved.append((start + gap, end + gap))
+    return moved
 
 
 def held_out(text: str) -> bool:
@@ -97,24 +124,39 @@ def main() -> None:
         )
     lines = load_raw_text(args.train_files, seed=training_args.seed)
     train, validation = (
-        packed(lines.filter(lambda row, part=part: held_out(row["text"]) == part), tokenizer, args.block_size)
+        packed(
+            lines.filter(lambda row, part=part: held_out(row["text"]) == part),
+            tokenizer,
+            args.block_size,
+            args.whole_word_mask,
+        )
         for part in (False, True)
     )
     validation = list(validation.take(args.validation_blocks))
     if not validation:
         raise InputError(f"too little text to hold out {args.block_size} tokens for validation: give more")
     training_args.prediction_loss_only = True
+    training_args.include_num_input_tokens_seen = "all"
     trainer = MaskedLMTrainer(
         model=model,
         args=training_args,
         train_dataset=train,
         eval_dataset=Dataset.from_list(validation),
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=args.mlm_probability),
+        data_collator=DataCollatorForLanguageModeling(
+            tokenizer,
+            mlm_probability=args.mlm_probability,
+            whole_word_mask=args.whole_word_mask,
+            **({"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if args.whole_word_mask else {}),
+        ),
         processing_class=tokenizer,
     )
-    trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    done = trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir)).metrics
     trainer.save_model()
     trainer.save_state()
+    if "train_tokens_per_second" in done:
+        done["train_hardware_use"] = hardware_use(model, done["train_tokens_per_second"], training_args)
+    trainer.log_metrics("train", done)
+    trainer.save_metrics("train", done)
     metrics = trainer.evaluate()
     metrics["eval_perplexity"] = math.exp(metrics["eval_loss"])
     trainer.log_metrics("eval", metrics)

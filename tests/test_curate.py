@@ -74,7 +74,9 @@ def test_split_refuses_a_reading_with_too_few_sentences():
 
 
 def command(*args) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "h2p_hf.data.curate", *map(str, args)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "h2p_hf.data.curate", *map(str, args)], capture_output=True, text=True
+    )
 
 
 def test_command(tmp_path, splits):

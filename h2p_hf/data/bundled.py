@@ -36,9 +36,8 @@ class Sentence(NamedTuple):
         """The sentence without braces."""
         return self.sentence.replace("{", "").replace("}", "")
 
-    @property
     def record(self) -> Record:
-        """What `records.build` takes."""
+        """Return what `records.build` takes."""
         return marked(self.where, self.sentence, "{}", self.reading)
 
 
@@ -51,7 +50,7 @@ def read_bundled(split: str = "train") -> Iterator[Record]:
 
 def read_records(path: str | Path) -> Iterator[Record]:
     """Yield the rows of a sentence file (see `read_sentences`) as records."""
-    return (sentence.record for sentence in read_sentences(path))
+    return (sentence.record() for sentence in read_sentences(path))
 
 
 def read_sentences(path: str | Path) -> Iterator[Sentence]:
@@ -72,5 +71,5 @@ def read_sentences(path: str | Path) -> Iterator[Sentence]:
         sentence = Sentence(where, *fields)
         if sentence.kind not in KINDS:
             raise InputError(f"{where}: unknown kind {sentence.kind!r}: choose from {', '.join(KINDS)}")
-        sentence.record  # raises if not exactly one character is marked
+        sentence.record()  # raises if not exactly one character is marked
         yield sentence

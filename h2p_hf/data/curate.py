@@ -7,7 +7,7 @@ python -m h2p_hf.data.curate split ROWS.tsv [ROWS.tsv ...] FOLDER
 import argparse
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -96,7 +96,10 @@ def problems(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
         if sentence.text in seen:
             yield f"{sentence.where}: the same sentence is in {seen[sentence.text]}"
         seen.setdefault(sentence.text, sentence.where)
-    for pairs, what in ((near_duplicates(sentences), "nearly the same"), (same_trap(sentences), "a trap on the same word")):
+    for pairs, what in (
+        (near_duplicates(sentences), "nearly the same"),
+        (same_trap(sentences), "a trap on the same word"),
+    ):
         for i, j in pairs:
             if rows[i][0] != rows[j][0]:
                 yield f"{sentences[j].where}: {what} is in another split, {sentences[i].where}"
@@ -123,12 +126,13 @@ def coverage(splits: Mapping[str, Sequence[Sentence]]) -> str:
     """Return the size of each split, and how many sentences each reading has, as Markdown."""
     lines = ["| split | sentences | characters | readings | " + " | ".join(KINDS) + " |"]
     lines.append("| --- |" + " ---: |" * (3 + len(KINDS)))
-    for split, part in {**splits, "all": [s for part in splits.values() for s in part]}.items():
+    everything = [sentence for part in splits.values() for sentence in part]
+    for split, part in {**splits, "all": everything}.items():
         kinds = Counter(s.kind for s in part)
         numbers = [len(part), len({s.char for s in part}), len({(s.char, s.reading) for s in part})]
         numbers += [kinds[kind] for kind in KINDS]
         lines.append(f"| {split} | " + " | ".join(f"{n:,}" for n in numbers) + " |")
-    counts = Counter((s.char, s.reading) for part in splits.values() for s in part)
+    counts = Counter((s.char, s.reading) for s in everything)
     if counts:
         few = sorted((n, *key) for key, n in counts.items() if n < ENOUGH)
         lines += [
@@ -155,28 +159,32 @@ def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> d
         InputError: naming a reading that has too few different sentences.
     """
     rows = sorted(sentences, key=lambda s: (s.char, s.reading, s.sentence))
-    random.Random(seed).shuffle(rows)
+    rng = random.Random(seed)
+    rng.shuffle(rows)
     near, traps = near_duplicates(rows), same_trap(rows)
+    keys = [(row.char, row.reading) for row in rows]
+    total = Counter(keys)
     where: dict[int, str] = {}
+    taken = {name: Counter() for name in SPLITS}
+
+    def place(group: Sequence[int], name: str, limit: Callable[[int], int]) -> None:
+        counts = Counter(keys[i] for i in group)
+        free = all(i not in where for i in group)
+        if free and all(taken[name][key] + n <= limit(total[key]) for key, n in counts.items()):
+            where.update(dict.fromkeys(group, name))
+            taken[name].update(counts)
+
+    def wanted(count: int) -> int:
+        return max(1, round(share * count))
+
+    # Groups that hold together are too large for the share of their readings: some go in whole, up to a quarter.
+    for group in _groups(len(rows), near + traps):
+        if len(group) > 1 and rng.random() < 2 * share:
+            place(group, rng.choice(["validation", "test"]), lambda count: max(wanted(count), count // 4))
     for links in (near + traps, near):
-        need = Counter((s.char, s.reading) for s in rows)
-        left = {
-            name: Counter({key: max(1, round(share * n)) for key, n in need.items()}) for name in ("test", "validation")
-        }
-        for i, name in where.items():
-            if name != "train":
-                left[name][rows[i].char, rows[i].reading] -= 1
-        groups = _groups(len(rows), links)
-        for name, wanted in left.items():
-            for group in groups:
-                if any(where.get(i, "train") != "train" for i in group):
-                    continue
-                keys = Counter((rows[i].char, rows[i].reading) for i in group)
-                if all(wanted[key] >= n for key, n in keys.items()):
-                    where.update(dict.fromkeys(group, name))
-                    wanted.subtract(keys)
-        if not any(n > 0 for wanted in left.values() for n in wanted.values()):
-            break
+        for name in ("test", "validation"):
+            for group in _groups(len(rows), links):
+                place(group, name, wanted)
     parts: dict[str, list[Sentence]] = {name: [] for name in SPLITS}
     for i, row in enumerate(rows):
         parts[where.get(i, "train")].append(row)
