@@ -104,10 +104,21 @@ class PhraseTable:
     def __init__(self, phrases: Mapping[str, Any], parse: Callable[[Any], tuple[str | None, ...]] = tuple):
         self._phrases = phrases
         self._parse = parse
+
+    def _lengths(self, end: int) -> dict[str, list[int]]:
+        """Return the lengths of the phrases, longest first, by their character at index `end` (0 or -1)."""
         lengths: dict[str, set[int]] = {}
-        for phrase in phrases:
-            lengths.setdefault(phrase[0], set()).add(len(phrase))
-        self._lengths = {char: sorted(found, reverse=True) for char, found in lengths.items()}
+        for phrase in self._phrases:
+            lengths.setdefault(phrase[end], set()).add(len(phrase))
+        return {char: sorted(found, reverse=True) for char, found in lengths.items()}
+
+    @cached_property
+    def _by_start(self) -> dict[str, list[int]]:
+        return self._lengths(0)
+
+    @cached_property
+    def _by_end(self) -> dict[str, list[int]]:
+        return self._lengths(-1)
 
     def __len__(self) -> int:
         return len(self._phrases)
@@ -118,29 +129,35 @@ class PhraseTable:
     def __contains__(self, phrase: str) -> bool:
         return phrase in self._phrases
 
-    def match(self, text: str) -> list[tuple[int, int, tuple[str | None, ...]]]:
+    def match(self, text: str, backward: bool = False) -> list[tuple[int, int, tuple[str | None, ...]]]:
         """Find phrases from left to right, at each place the longest one; matches do not overlap.
 
+        Args:
+            text (`str`): the text.
+            backward (`bool`, *optional*, defaults to `False`): go from right to left instead, with the longest phrase that
+                ends at each place. Where both directions agree the words are mostly right (Sun & Tsou 1995, on forward
+                and backward maximum matching).
+
         Returns:
-            `list[tuple[int, int, tuple]]`: start, end and the readings of the characters between.
+            `list[tuple[int, int, tuple]]`: start, end and the readings of the characters between, in order.
         """
-        found, at = [], 0
-        while at < len(text):
-            for length in self._lengths.get(text[at], ()):
-                phrase = text[at : at + length]
-                if len(phrase) == length and phrase in self._phrases:
-                    found.append((at, at + length, self._parse(self._phrases[phrase])))
-                    at += length
+        found, at = [], len(text) if backward else 0
+        while at > 0 if backward else at < len(text):
+            for length in self._by_end.get(text[at - 1], ()) if backward else self._by_start.get(text[at], ()):
+                start, end = (at - length, at) if backward else (at, at + length)
+                if 0 <= start and end <= len(text) and (phrase := text[start:end]) in self._phrases:
+                    found.append((start, end, self._parse(self._phrases[phrase])))
+                    at = start if backward else end
                     break
             else:
-                at += 1
-        return found
+                at += -1 if backward else 1
+        return found[::-1] if backward else found
 
-    def readings(self, text: str) -> dict[int, str | None]:
+    def readings(self, text: str, backward: bool = False) -> dict[int, str | None]:
         """Return the reading of each character inside a match, by offset (see `match`)."""
         return {
             at: reading
-            for start, end, found in self.match(text)
+            for start, end, found in self.match(text, backward)
             for at, reading in zip(range(start, end), found, strict=True)
         }
 

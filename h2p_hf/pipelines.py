@@ -35,14 +35,19 @@ class _Window:
 
 
 Reading = tuple[tuple[str, ...], np.ndarray]
-"""Candidates of one hanzi and their probabilities, as long."""
+"""Candidates of one hanzi, and their scores or probabilities, as many."""
+
+
+def best_reading(reading: Reading | None) -> str | None:
+    """Return the best candidate, or None if there is none."""
+    return reading[0][int(reading[1].argmax())] if reading and reading[0] else None
 
 
 class HanziToPinyinPipeline(Pipeline):
     """Read the pinyin of every hanzi.
 
-    Each hanzi gets the best of the readings that the lexicon gives it; a phrase of the lexicon that covers it adds
-    `phrase_bonus` to the score of the phrase's reading. A hanzi that the tokenizer does not know has the reading of the
+    Each hanzi gets the best of the readings that the lexicon gives it. Phrases of the lexicon are matched from left to right
+    and from right to left, and each of the two adds `phrase_bonus` to the score of its reading. A hanzi that the tokenizer does not know has the reading of the
     phrase or its most common one. Entries of the user dictionary overrule everything.
 
     Args (of the constructor or of a call):
@@ -118,10 +123,7 @@ class HanziToPinyinPipeline(Pipeline):
         batch_size, decoding = self._parameters(kwargs)
         style = decoding.get("style", "tone3")
         for _, found in self._stream(texts, batch_size, decoding):
-            yield [
-                to_style(reading[0][int(reading[1].argmax())], style) if reading and reading[0] else None
-                for reading in found
-            ]
+            yield [best and to_style(best, style) for best in map(best_reading, found)]
 
     def _parameters(self, kwargs: dict) -> tuple[int, dict]:
         _, forward, decoding = self._sanitize_parameters(**kwargs)
@@ -132,15 +134,22 @@ class HanziToPinyinPipeline(Pipeline):
     def _stream(
         self, texts: Iterable[str], batch_size: int, decoding: dict
     ) -> Iterator[tuple[str, list[Reading | None]]]:
+        for text, found in self.scores(texts, batch_size, decoding.get("use_lexicon", True)):
+            yield text, self.postprocess(text, found, **decoding)
+
+    def scores(
+        self, texts: Iterable[str], batch_size: int = 32, use_lexicon: bool = True
+    ) -> Iterator[tuple[str, list[Reading | None]]]:
+        """Yield each text with what the model alone says: a list as long as the text, with the scores of each hanzi that
+        the tokenizer knows, ready for `postprocess`.
+        """
         texts = iter(texts)
         while chunk := list(itertools.islice(texts, CHUNK)):
             found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
             pieces = sorted(self.preprocess(chunk), key=lambda piece: piece.end - piece.start)
             for first in range(0, len(pieces), batch_size):
-                self._read(chunk, pieces[first : first + batch_size], found, decoding)
-            for text, result in zip(chunk, found, strict=True):
-                self.postprocess(text, result, **decoding)
-                yield text, result
+                self._read(chunk, pieces[first : first + batch_size], found, use_lexicon)
+            yield from zip(chunk, found, strict=True)
 
     def preprocess(self, texts: Sequence[str]) -> list[_Window]:
         """Cut texts into windows that fit the model, leaving out those without a hanzi."""
@@ -152,13 +161,12 @@ class HanziToPinyinPipeline(Pipeline):
                     found.append(_Window(index, start, end, first, last))
         return found
 
-    def _read(self, texts, pieces: Sequence[_Window], found, decoding: dict) -> None:
+    def _read(self, texts, pieces: Sequence[_Window], found, use_lexicon: bool) -> None:
         """Run the model on one batch of windows and note the scores of each hanzi's candidates."""
         contents = [texts[piece.text][piece.start : piece.end] for piece in pieces]
         encoded = tokenize(self.tokenizer, contents, self._max_length)
         offsets = encoded.pop("offset_mapping")
         inputs = self.tokenizer.pad(encoded, return_tensors="pt")
-        use_lexicon = decoding.get("use_lexicon", True)
         outputs = self.forward({"inputs": dict(inputs), "candidates": self._candidates if use_lexicon else None})
         scores, ids = outputs["scores"].numpy(), outputs["ids"].numpy()
         for row, piece in enumerate(pieces):
@@ -186,30 +194,36 @@ class HanziToPinyinPipeline(Pipeline):
     def postprocess(
         self,
         text: str,
-        found: list[Reading | None],
+        scores: Sequence[Reading | None],
         dictionary: UserDictionary | None = None,
         phrase_bonus: float | None = None,
         use_lexicon: bool = True,
         style: str = "tone3",
-    ) -> None:
-        """Turn scores into probabilities: fallback for unknown hanzi, phrase vote, softmax, user dictionary."""
+    ) -> list[Reading | None]:
+        """Turn scores into probabilities: fallback for unknown hanzi, phrase votes, softmax, user dictionary."""
         bonus = getattr(self.model.config, "phrase_bonus", 0.0) if phrase_bonus is None else phrase_bonus
-        votes = phrase_table().readings(text) if use_lexicon and any(map(is_polyphone, text)) else {}
+        votes = []
+        if use_lexicon and any(map(is_polyphone, text)):
+            votes = [phrase_table().readings(text, backward) for backward in (False, True)]
+        result = list(scores)
         for at, char in enumerate(text):
             if not is_hanzi(char):
                 continue
-            labels, scores = found[at] or (readings(char), np.zeros(len(readings(char)), dtype=np.float32))
-            if not use_lexicon and found[at]:
-                found[at] = labels, np.exp(scores)
+            labels, found = result[at] or (readings(char), np.zeros(len(readings(char)), dtype=np.float32))
+            if not use_lexicon and result[at]:
+                result[at] = labels, np.exp(found)
                 continue
-            if votes.get(at) in labels:
-                # An unknown hanzi has no scores of its own: there the phrase decides.
-                scores = scores + np.where([label == votes[at] for label in labels], bonus if found[at] else 5.0, 0.0)
-            exponents = np.exp(scores - scores.max(initial=-np.inf))
-            found[at] = labels, exponents / exponents.sum()
+            for vote in votes:
+                if vote.get(at) in labels:
+                    # An unknown hanzi has no scores of its own: there the phrase decides.
+                    weight = bonus if result[at] else 5.0
+                    found = found + np.where([label == vote[at] for label in labels], weight, 0.0)
+            exponents = np.exp(found - found.max(initial=-np.inf))
+            result[at] = labels, exponents / exponents.sum()
         for at, reading in dictionary.readings(text).items() if dictionary else ():
             if reading is not None:
-                found[at] = (reading,), np.ones(1)
+                result[at] = (reading,), np.ones(1)
+        return result
 
     def _items(self, text: str, found: list[Reading | None], style: str) -> list[dict]:
         items = []

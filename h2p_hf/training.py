@@ -40,11 +40,11 @@ from .modeling import (
     max_length,
     token_loss,
 )
-from .pipelines import TASK, HanziToPinyinPipeline
+from .pipelines import TASK, HanziToPinyinPipeline, best_reading
 
 logger = logging.getLogger(__name__)
 
-PHRASE_BONUSES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+PHRASE_BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
 @dataclass
@@ -462,11 +462,13 @@ def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **
 
 def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float:
     """Choose the phrase bonus on validation data, by accuracy on polyphones, and write it into the model config."""
-    texts = list(validation["text"])
-    accuracy = {
-        bonus: pinyin_scores(texts, validation["pinyin"], pipe.readings(texts, phrase_bonus=bonus))["accuracy"]
-        for bonus in PHRASE_BONUSES
-    }
+    scored = list(pipe.scores(validation["text"]))
+    accuracy = {}
+    for bonus in PHRASE_BONUSES:
+        predictions = [
+            list(map(best_reading, pipe.postprocess(text, scores, phrase_bonus=bonus))) for text, scores in scored
+        ]
+        accuracy[bonus] = pinyin_scores(validation["text"], validation["pinyin"], predictions)["accuracy"]
     best = max(accuracy, key=accuracy.get)
     pipe.model.config.phrase_bonus = best
     logger.info("phrase bonus %s: %s", best, {bonus: round(value, 4) for bonus, value in accuracy.items()})

@@ -48,6 +48,14 @@ def test_longest_match_from_the_left():
     assert table.match("银") == table.match("") == []
 
 
+def test_longest_match_from_the_right():
+    table = PhraseTable({"着重": ["zhuo2", "zhong4"], "重复": ["chong2", "fu4"]})
+    assert table.match("试着重复说", backward=True) == [(2, 4, ("chong2", "fu4"))]
+    assert table.readings("试着重复说") == {1: "zhuo2", 2: "zhong4"}
+    assert table.match("着重，重复", backward=True) == [(0, 2, ("zhuo2", "zhong4")), (3, 5, ("chong2", "fu4"))]
+    assert table.match("复", backward=True) == table.match("", backward=True) == []
+
+
 def test_phrases_come_in_normal_form():
     assert phrase_table().readings("在银行") == {1: "yin2", 2: "hang2"}
     # biáng is no syllable of the inventory
