@@ -7,6 +7,7 @@ normal form for each hanzi (None if it has none to give) and None for every othe
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 from datasets import Dataset
 from pypinyin import Style, lazy_pinyin
 
@@ -45,12 +46,40 @@ def g2pm_system() -> System:
     Raises:
         InputError: if it is not installed.
     """
+    read = g2pm_probabilities()
+    return lambda texts: [[reading for reading, _ in read(text)] for text in texts]
+
+
+def g2pm_probabilities() -> Callable[[str], list[tuple[str | None, float]]]:
+    """Return g2pM as a function from a text to the reading of each character and its probability (0-1; 1 for what it
+    takes for no polyphone).
+
+    Raises:
+        InputError: if it is not installed.
+    """
     try:
         from g2pM import G2pM
     except ImportError:
         raise InputError("g2pM is not installed: pip install 'h2p-hf[g2pm]'") from None
-    model = G2pM()
-    return lambda texts: [_aligned(text, model(text, char_split=True)) for text in texts]
+
+    class Model(G2pM):
+        def fc_layer(self, inputs):
+            self.logits = super().fc_layer(inputs)  # one row a polyphone, in order
+            return self.logits
+
+    model = Model()
+
+    def read(text: str) -> list[tuple[str | None, float]]:
+        syllables = _aligned(text, model(text, char_split=True))
+        polyphones = [at for at, char in enumerate(text) if len(model.cedict.get(char, ())) > 1]
+        probabilities = [1.0] * len(text)
+        if polyphones:
+            exponents = np.exp(model.logits - model.logits.max(axis=-1, keepdims=True))
+            for at, best in zip(polyphones, exponents.max(axis=-1) / exponents.sum(axis=-1), strict=True):
+                probabilities[at] = float(best)
+        return list(zip(syllables, probabilities, strict=True))
+
+    return read
 
 
 def majority_system(train: Dataset) -> System:

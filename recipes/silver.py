@@ -1,4 +1,4 @@
-"""Label raw text by a phrase dictionary, and where pypinyin and g2pM agree outside its phrases; writes JSON lines.
+"""Label raw text by a phrase dictionary, g2pM and pypinyin where they are fairly sure; writes JSON lines with confidence.
 
 python recipes/silver.py --files TEXT_FOLDER --output silver.jsonl --characters 10000000
 """
@@ -8,7 +8,7 @@ import random
 
 from tqdm import tqdm
 
-from h2p_hf.baselines import g2pm_system
+from h2p_hf.baselines import g2pm_probabilities
 from h2p_hf.data import load
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.data.silver import silver_labels
@@ -25,44 +25,60 @@ def main() -> None:
     parser.add_argument(
         "--keep_common", type=float, default=0.4, help="share of the lines without a rare reading, 0-1"
     )
-    parser.add_argument("--check", nargs="*", default=["bundled@train"], help="labelled datasets to measure on first")
+    parser.add_argument(
+        "--check",
+        nargs="+",
+        default=["bundled@train"],
+        help="labelled datasets to measure on first: the precision of each source there is the confidence of its labels",
+    )
+    parser.add_argument(
+        "--min_confidence", type=float, default=0.0, help="leave out rows below this mean over their polyphones, 0-1"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    tagger = g2pm_system()
-    for name in args.check:
-        print(f"{name}: {precision(name, tagger)}")
+    texts = load_raw_text(args.files, seed=args.seed)
+    tagger = g2pm_probabilities()
+    precision = measure(args.check, tagger)
 
     rng = random.Random(args.seed)
     written = 0
     with atomic_write(args.output) as file, tqdm(total=args.characters, unit="char") as bar:
-        for batch in load_raw_text(args.files, seed=args.seed).batch(256):
+        for batch in texts.batch(256):
             for text, row in zip(batch["text"], silver_labels(batch["text"], tagger), strict=True):
-                rare = any(
-                    reading and is_polyphone(char) and reading != readings(char)[0]
-                    for char, reading in zip(text, row, strict=True)
-                )
+                labels = [(char, label) for char, label in zip(text, row, strict=True) if is_polyphone(char)]
+                rare = any(label and label.reading != readings(char)[0] for char, label in labels)
                 if not text or not (rare or rng.random() < args.keep_common):
                     continue
-                file.write(json_line({"text": text, "pinyin": row}))
+                sure = [precision.get(label.source, 0.0) if label else 0.0 for _, label in labels]
+                confidence = sum(sure) / len(sure) if sure else 1.0
+                if confidence < args.min_confidence:
+                    continue
+                pinyin = [label and label.reading for label in row]
+                file.write(json_line({"text": text, "pinyin": pinyin, "confidence": round(confidence, 3)}))
                 written += len(text)
                 bar.update(len(text))
             if written >= args.characters:
                 break
 
 
-def precision(name: str, tagger) -> str:
-    """Say how many polyphones of a labelled dataset get a silver label, and how many of those are right."""
-    dataset = load(name)
-    total = given = right = 0
-    for row, silver in zip(dataset, silver_labels(dataset["text"], tagger), strict=True):
-        for char, gold, label in zip(row["text"], row["pinyin"], silver, strict=True):
-            if gold is not None and is_polyphone(char):
-                total += 1
-                given += label is not None
-                right += label == gold
-    if not total:
-        return "no labelled polyphones"
-    return f"{given / total:.1%} of {total} polyphones labelled, {right / max(1, given):.2%} of those right"
+def measure(names: list[str], tagger) -> dict[str, float]:
+    """Measure the labels on labelled datasets, print the table, and return the precision of each source over all."""
+    total: dict[str, list[int]] = {}
+    for name in names:
+        counts: dict[str, list[int]] = {"all": [0, 0]}
+        dataset = load(name)
+        for row, silver in zip(dataset, silver_labels(dataset["text"], tagger), strict=True):
+            for char, gold, label in zip(row["text"], row["pinyin"], silver, strict=True):
+                if gold is not None and is_polyphone(char):
+                    for source in ("all", label.source if label else "none"):
+                        for table in (counts, total):
+                            table.setdefault(source, [0, 0])
+                            table[source][0] += 1
+                            table[source][1] += label is not None and label.reading == gold
+        print(f"{name}, polyphones by source of their label:")
+        for source, (given, right) in sorted(counts.items()):
+            print(f"  {source:24} {given:6} {right / max(1, given):8.2%} right")
+    return {source: right / given for source, (given, right) in total.items() if given}
 
 
 if __name__ == "__main__":

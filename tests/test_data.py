@@ -9,6 +9,7 @@ from datasets import Dataset
 
 import h2p_hf.data.cpp
 from h2p_hf import InputError
+from h2p_hf.baselines import g2pm_probabilities, g2pm_system
 from h2p_hf.data import FEATURES, label_monophones, load, load_all
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.data.silver import silver_labels
@@ -235,11 +236,34 @@ def test_raw_text_mixes_files(tmp_path):
 
 
 def test_silver_labels():
-    def tagger(texts):
-        return [["hang2" if char == "行" else "chang2" if char == "长" else None for char in text] for text in texts]
+    sure = 1.0
 
-    [row] = silver_labels(["银行长江行，𠮷"], tagger)
-    # 银 and 江 are monophones; 行 in 银行 and 长 in 长江 by phrase; for the last 行 the tagger and pypinyin differ
-    assert row == ["yin2", "hang2", "chang2", "jiang1", None, None, None]
-    [row] = silver_labels(["校长"], tagger)
-    assert row == ["xiao4", "zhang3"]  # by phrase, though the tagger says chang2
+    def tagger(text):
+        return [({"行": "hang2", "长": "chang2", "还": "huan2", "重": "zhong4"}.get(char), sure) for char in text]
+
+    [row] = silver_labels(["银行长江𠮷，校长"], tagger)
+    assert row == [
+        ("yin2", "phrase"),  # a monophone, of which this tagger knows nothing
+        ("hang2", "phrase+tagger"),
+        ("chang2", "phrase+tagger"),
+        ("jiang1", "phrase"),
+        None,
+        None,
+        ("xiao4", "phrase"),
+        ("zhang3", "phrase"),  # though the tagger is sure of chang2
+    ]
+    [row] = silver_labels(["市长江"], tagger)  # 市长 from the left, 长江 from the right
+    assert row[1] == ("chang2", "doubtful phrase+tagger")
+    [row] = silver_labels(["他还"], tagger)  # pypinyin says hai2
+    assert row == [("ta1", "monophone"), ("huan2", "tagger")]
+    sure = 0.9
+    assert silver_labels(["他还"], tagger)[0][1] is None
+    assert silver_labels(["他行"], lambda text: [(None, 1.0), ("xing2", 0.5)])[0][1] == ("xing2", "tagger+pypinyin")
+
+
+def test_g2pm_probabilities():
+    read = g2pm_probabilities()
+    found = read("他长大了吗？A")
+    assert [reading for reading, _ in found] == g2pm_system()(["他长大了吗？A"])[0]
+    assert found[0] == ("ta1", 1.0) and found[-1] == (None, 1.0)
+    assert 0.0 < found[1][1] <= 1.0

@@ -171,7 +171,7 @@ def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
         "finetune.py": (options(tiny_checkpoint, rows, tmp_path / "a", train_datasets=str(bad)), "bad.jsonl, line"),
         "evaluate.py": (["--system", "./none"], "no checkpoint folder ./none"),
         "pretrain.py": (["--train_files", "none.txt", "--output_dir", str(tmp_path / "b")], "no text in none.txt"),
-        "silver.py": (["--files", "none.txt", "--output", str(tmp_path / "c"), "--check"], "no text in none.txt"),
+        "silver.py": (["--files", "none.txt", "--output", str(tmp_path / "c")], "no text in none.txt"),
     }
     for recipe, (args, message) in cases.items():
         done = subprocess.run([sys.executable, f"recipes/{recipe}", *args], cwd=ROOT, capture_output=True, text=True)
