@@ -28,7 +28,7 @@ from h2p_hf.training import hardware_use, last_complete_checkpoint, parse_args
 
 @dataclass
 class PretrainArguments:
-    train_files: list[str] = field(metadata={"help": "Text files or folders: one passage a line."})
+    train_files: list[str] = field(metadata={"help": "Text files, folders or Hub datasets: one passage a line."})
     model_name_or_path: str | None = field(
         default=None, metadata={"help": "Checkpoint to go on from: a folder or a Hub id. Default: a fresh small BERT."}
     )
@@ -136,6 +136,7 @@ def main() -> None:
     if not validation:
         raise InputError(f"too little text to hold out {args.block_size} tokens for validation: give more")
     training_args.prediction_loss_only = True
+    training_args.remove_unused_columns = False  # the collator needs the offsets of whole words
     training_args.include_num_input_tokens_seen = "all"
     trainer = MaskedLMTrainer(
         model=model,

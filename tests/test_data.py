@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset
 
 import h2p_hf.data.cpp
+import h2p_hf.data.raw_text
 from h2p_hf import InputError
 from h2p_hf.baselines import g2pm_probabilities, g2pm_system
 from h2p_hf.data import FEATURES, label_monophones, load, load_all
@@ -233,6 +234,21 @@ def test_raw_text_mixes_files(tmp_path):
     assert {text[0] for text in texts[:20]} == {"甲", "乙"}
     with pytest.raises(InputError, match="no text in .*nothing"):
         load_raw_text([str(tmp_path / "nothing")])
+
+
+def test_raw_text_from_a_dataset(tmp_path, monkeypatch):
+    # load_dataset takes a folder with two name parts just as it takes a Hub id.
+    folder = tmp_path / "somebody" / "texts"
+    folder.mkdir(parents=True)
+    jsonl(folder / "train.jsonl", *({"text": f"甲{i}", "extra": i} for i in range(20)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(h2p_hf.data.raw_text.Path, "exists", lambda path: False)
+    assert {tuple(row) for row in load_raw_text(["somebody/texts"])} == {("text",)}
+    jsonl(folder / "train.jsonl", {"content": "甲"})
+    with pytest.raises(InputError, match="somebody/texts: no column 'text' in its train split: it has content"):
+        load_raw_text(["somebody/texts"])
+    with pytest.raises(InputError, match="cannot load the dataset nobody/nothing"):
+        load_raw_text(["nobody/nothing"])
 
 
 def test_silver_labels():

@@ -181,15 +181,19 @@ def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.jsonl"]
 
 
-def test_pretraining_learns_and_gives_a_base(tmp_path):
+@pytest.mark.parametrize("whole_word_mask", ["false", "true"])
+def test_pretraining_learns_and_gives_a_base(whole_word_mask, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"他在银行门口等了{n}天，行长才出来。\n" for n in range(4000)), encoding="utf-8")
     base = tmp_path / "base"
     launch(
         "pretrain.py", "--train_files", str(text), "--output_dir", str(base), "--hidden_size", "32", "--num_hidden_layers",
         "1", "--block_size", "64", "--max_steps", "12", "--per_device_train_batch_size", "4", "--validation_blocks", "8",
-        "--learning_rate", "0.01", "--report_to", "none", "--logging_steps", "1",
+        "--learning_rate", "0.01", "--report_to", "none", "--logging_steps", "1", "--whole_word_mask", whole_word_mask,
     )  # fmt: skip
+    trained = json.loads((base / "train_results.json").read_text())
+    assert trained["train_tokens_per_second"] > 0
+    assert 0 < trained["train_hardware_use"] < 1
     log = json.loads((base / "trainer_state.json").read_text())["log_history"]
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0] - 1
