@@ -17,6 +17,9 @@ from .pinyin import normalize
 from .text import is_hanzi
 
 System = Callable[[Sequence[str]], list[list[str | None]]]
+Tagger = Callable[[str], list[tuple[str | None, float | None]]]
+"""Takes one text and returns the reading of each character with its probability (0-1), None where it did not have to
+choose: what it takes for no polyphone, or does not know."""
 
 
 def pypinyin_system(texts: Sequence[str]) -> list[list[str | None]]:
@@ -50,9 +53,8 @@ def g2pm_system() -> System:
     return lambda texts: [[reading for reading, _ in read(text)] for text in texts]
 
 
-def g2pm_probabilities() -> Callable[[str], list[tuple[str | None, float]]]:
-    """Return g2pM as a function from a text to the reading of each character and its probability (0-1; 1 for what it
-    takes for no polyphone).
+def g2pm_probabilities() -> Tagger:
+    """Return g2pM with its probabilities.
 
     Raises:
         InputError: if it is not installed.
@@ -72,7 +74,7 @@ def g2pm_probabilities() -> Callable[[str], list[tuple[str | None, float]]]:
     def read(text: str) -> list[tuple[str | None, float]]:
         syllables = _aligned(text, model(text, char_split=True))
         polyphones = [at for at, char in enumerate(text) if len(model.cedict.get(char, ())) > 1]
-        probabilities = [1.0] * len(text)
+        probabilities: list[float | None] = [None] * len(text)
         if polyphones:
             exponents = np.exp(model.logits - model.logits.max(axis=-1, keepdims=True))
             for at, best in zip(polyphones, exponents.max(axis=-1) / exponents.sum(axis=-1), strict=True):

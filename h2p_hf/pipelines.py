@@ -46,9 +46,10 @@ def best_reading(reading: Reading | None) -> str | None:
 class HanziToPinyinPipeline(Pipeline):
     """Read the pinyin of every hanzi.
 
-    Each hanzi gets the best of the readings that the lexicon gives it. Phrases of the lexicon are matched from left to right
-    and from right to left, and each of the two adds `phrase_bonus` to the score of its reading. A hanzi that the tokenizer does not know has the reading of the
-    phrase or its most common one. Entries of the user dictionary overrule everything.
+    Each hanzi gets the best of the readings that the lexicon gives it. Phrases of the lexicon are matched from left to
+    right and from right to left, and each of the two adds half of `phrase_bonus` to the score of its reading. A hanzi
+    that the tokenizer does not know has the reading of the phrases or its most common one. Entries of the user
+    dictionary overrule everything.
 
     Args (of the constructor or of a call):
         dictionary (`UserDictionary`, mapping or path, *optional*): see `lexicon.UserDictionary`.
@@ -216,7 +217,7 @@ class HanziToPinyinPipeline(Pipeline):
             for vote in votes:
                 if vote.get(at) in labels:
                     # An unknown hanzi has no scores of its own: there the phrase decides.
-                    weight = bonus if result[at] else 5.0
+                    weight = bonus / 2 if result[at] else 5.0
                     found = found + np.where([label == vote[at] for label in labels], weight, 0.0)
             exponents = np.exp(found - found.max(initial=-np.inf))
             result[at] = labels, exponents / exponents.sum()

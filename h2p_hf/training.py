@@ -44,7 +44,7 @@ from .pipelines import TASK, HanziToPinyinPipeline, best_reading
 
 logger = logging.getLogger(__name__)
 
-PHRASE_BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+PHRASE_BONUSES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 
 
 @dataclass

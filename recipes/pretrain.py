@@ -70,11 +70,12 @@ def packed(lines: IterableDataset, tokenizer, block_size: int, whole_words: bool
 
 
 def word_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Move the offsets of tokens apart wherever a word of the phrase dictionary, or a lone character, ends."""
+    """Move the offsets of tokens apart wherever a word of the phrase dictionary, or of a script with spaces, ends."""
     inside = {at for start, end, _ in phrase_table().match(text) for at in range(start + 1, end)}
     moved, gap = [], 0
     for start, end in offsets:
-        gap += start not in inside
+        spaced = start and text[start - 1 : start + 1].isascii() and text[start - 1 : start + 1].isalnum()
+        gap += not (start in inside or spaced)
         moved.append((start + gap, end + gap))
     return moved
 
@@ -86,7 +87,7 @@ def held_out(text: str) -> bool:
 
 class MaskedLMTrainer(Trainer):
     """A Trainer that scores the vocabulary for masked positions only: they are 15% of a row, and the scores of a small
-    BERT cost as much as two of its layers. The stock models score every position.
+    BERT cost as much as two of its layers. The stock models score every position. The loss is the same.
     """
 
     def __init__(self, *args, **kwargs):
@@ -96,9 +97,9 @@ class MaskedLMTrainer(Trainer):
         head = next(module for name, module in self.model.named_children() if name != encoder)
         head.register_forward_pre_hook(lambda _, inputs: (inputs[0][self.masked],))
 
-    def compute_loss(self, model, inputs, **kwargs):
+    def compute_loss(self, model, inputs, *args, **kwargs):
         self.masked = inputs["labels"] != -100
-        return super().compute_loss(model, inputs, **kwargs)
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def masked_loss(self, outputs, labels, num_items_in_batch=None):
         return token_loss(outputs.logits[None], labels[self.masked][None], num_items_in_batch)
@@ -106,6 +107,10 @@ class MaskedLMTrainer(Trainer):
 
 def main() -> None:
     args, training_args = parse_args((PretrainArguments, TrainingArguments), description=__doc__)
+    if training_args.n_gpu > 1:
+        raise InputError(
+            "start one process a GPU: accelerate launch --multi_gpu --num_processes N recipes/pretrain.py ..."
+        )
     set_seed(training_args.seed)
     if args.model_name_or_path:
         tokenizer = load_tokenizer(args.model_name_or_path)
@@ -137,7 +142,6 @@ def main() -> None:
         raise InputError(f"too little text to hold out {args.block_size} tokens for validation: give more")
     training_args.prediction_loss_only = True
     training_args.remove_unused_columns = False  # the collator needs the offsets of whole words
-    training_args.include_num_input_tokens_seen = "all"
     trainer = MaskedLMTrainer(
         model=model,
         args=training_args,
@@ -147,6 +151,7 @@ def main() -> None:
             tokenizer,
             mlm_probability=args.mlm_probability,
             whole_word_mask=args.whole_word_mask,
+            # The collator knows no other replacement for whole words.
             **({"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if args.whole_word_mask else {}),
         ),
         processing_class=tokenizer,
@@ -154,8 +159,8 @@ def main() -> None:
     done = trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir)).metrics
     trainer.save_model()
     trainer.save_state()
-    if "train_tokens_per_second" in done:
-        done["train_hardware_use"] = hardware_use(model, done["train_tokens_per_second"], training_args)
+    done["train_tokens_per_second"] = done["train_samples_per_second"] * args.block_size
+    done["train_hardware_use"] = hardware_use(model, done["train_tokens_per_second"], training_args)
     trainer.log_metrics("train", done)
     trainer.save_metrics("train", done)
     metrics = trainer.evaluate()

@@ -20,7 +20,7 @@ def splits():
 
 
 def test_the_bundled_sentences_have_no_problems(splits):
-    assert list(curate.problems(splits)) == []
+    assert [*curate.problems(splits), *curate.gaps(splits)] == []
 
 
 def test_the_bundled_sentences_are_many_and_split_evenly(splits):
@@ -50,11 +50,21 @@ def test_problems_are_found(row, message):
 
 
 def test_what_is_missing_is_found():
-    train = rows("hang2 formal 这家银{行}今年新开了三十多家网点。")
-    found = list(curate.problems({"train": train, "test": []}))
+    splits = {
+        "train": rows("hang2 formal 这家银{行}今年新开了三十多家网点。", "shei2 formal 你昨天究竟是跟{谁}去的？"),
+        "test": [],
+    }
+    found = list(curate.problems(splits))
     assert "test: no sentence for 行 hang2" in found
+    many = {"train": rows(*["hang2 formal 这家银{行}今年新开了三十多家网点。"] * 100)}
+    assert "train: less than a tenth of the sentences are trap" in list(curate.problems(many))
+    found = list(curate.gaps(splits))
     assert "no sentence for 行 xing2, and left_out.tsv does not say why" in found
-    assert "train: less than a tenth of the sentences are trap" in found
+    assert "left_out.tsv lists 谁 shei2, which has sentences" in found
+
+
+def test_texts_too_short_for_trigrams():
+    assert curate.near_duplicates(rows("xing2 formal 我{行}。", "xing2 formal 你{行}。")) == []
 
 
 def test_split_gives_every_reading_to_every_split_and_keeps_relatives_together(splits):
@@ -63,13 +73,20 @@ def test_split_gives_every_reading_to_every_split_and_keeps_relatives_together(s
     parts = curate.split(everything, seed=1)
     assert sorted(row for part in parts.values() for row in part) == sorted(everything)
     assert parts == curate.split(reversed(everything), seed=1) != curate.split(everything, seed=2)
-    found = [line for line in curate.problems(parts) if "left_out" not in line]
-    assert found == []
+    assert list(curate.problems(parts)) == []
+
+
+def test_split_keeps_traps_together_when_there_are_many(splits):
+    topics = "灯光 轮船 码头 老桥 渔民 候鸟 晚霞 堤坝 泥沙 游客".split()
+    traps = rows(*(f"chang2 trap 我记得本市{{长}}江边的{topic}。" for topic in topics))
+    others = [row for row in splits["train"] if (row.char, row.reading) == ("长", "chang2") and row.kind != "trap"]
+    parts = curate.split([*traps, *others[:6]], share=0.25)
+    assert not any("same word" in line for line in curate.problems(parts))
 
 
 def test_split_refuses_a_reading_with_too_few_sentences():
     few = rows("xing2 formal 他每天步{行}去学校上课。", "xing2 formal 自{行}车停在楼下的车棚里。")
-    with pytest.raises(InputError, match="行 xing2 has too few different sentences"):
+    with pytest.raises(InputError, match="too few different sentences for a train split: write more for 行 xing2"):
         curate.split(few)
 
 
@@ -81,17 +98,24 @@ def command(*args) -> subprocess.CompletedProcess:
 
 def test_command(tmp_path, splits):
     file = tmp_path / "rows.tsv"
-    curate.write_sentences(file, [row for part in splits.values() for row in part if row.char in "行长"])
+    curate.write_sentences(file, [row for part in splits.values() for row in part if row.char in "行长得还"])
     done = command("split", file, tmp_path / "cut")
-    assert done.returncode == 2 and "problems in" in done.stderr.splitlines()[-1]  # other characters are missing
-    assert "sentences a reading: min" in done.stdout
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("| split | sentences |") and "sentences a reading: min" in done.stdout
     assert {row[1:] for name in SPLITS for row in read_sentences(tmp_path / "cut" / f"{name}.tsv")} == {
         row[1:] for row in read_sentences(file)
     }
-    done = command("check")
-    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("| split | sentences |")
+    before = (tmp_path / "cut" / "train.tsv").read_bytes()
+    done = command("split", file, tmp_path / "cut")
+    assert done.returncode == 2 and "is there already" in done.stderr
+    assert (tmp_path / "cut" / "train.tsv").read_bytes() == before
+    (tmp_path / "cut" / "test.tsv").write_bytes(before)
+    done = command("check", tmp_path / "cut")
+    assert done.returncode == 2 and "the same sentence is in" in done.stdout
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
     done = command("check", tmp_path / "nowhere")
     assert done.returncode == 2 and done.stderr.startswith("error: cannot read") and len(done.stderr.splitlines()) == 1
+    assert command("check").returncode == 0
 
 
 def test_plain_load_dataset_reads_the_folder(tmp_path):

@@ -237,25 +237,37 @@ def test_raw_text_mixes_files(tmp_path):
 
 
 def test_raw_text_from_a_dataset(tmp_path, monkeypatch):
-    # load_dataset takes a folder with two name parts just as it takes a Hub id.
+    # load_dataset takes a folder just as it takes a Hub id.
     folder = tmp_path / "somebody" / "texts"
     folder.mkdir(parents=True)
-    jsonl(folder / "train.jsonl", *({"text": f"甲{i}", "extra": i} for i in range(20)))
+    file = write(tmp_path / "a.txt", "".join(f"乙{i}\n" for i in range(2000)))
+    jsonl(folder / "train.jsonl", *({"text": f"甲{i}", "extra": i} for i in range(20)), {"text": None, "extra": 0})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(h2p_hf.data.raw_text.Path, "exists", lambda path: False)
-    assert {tuple(row) for row in load_raw_text(["somebody/texts"])} == {("text",)}
+    monkeypatch.setattr(h2p_hf.data.raw_text, "_is_hub_id", lambda source: source.count("/") == 1)
+    assert sorted(row["text"] for row in load_raw_text(["somebody/texts"])) == sorted(f"甲{i}" for i in range(20))
+    mixed = [row["text"] for row in load_raw_text(["somebody/texts", file])]
+    assert any("甲" in text for text in mixed[:200])  # it states no size, and yet has its share
     jsonl(folder / "train.jsonl", {"content": "甲"})
-    with pytest.raises(InputError, match="somebody/texts: no column 'text' in its train split: it has content"):
+    with pytest.raises(
+        InputError, match="somebody/texts: no column 'text' of strings in its train split: it has content"
+    ):
         load_raw_text(["somebody/texts"])
-    with pytest.raises(InputError, match="cannot load the dataset nobody/nothing"):
+
+
+def test_what_is_a_hub_id(tmp_path):
+    for source in ("./none", "/none", "~/none", "none.txt", "a/b.txt.xz", str(tmp_path)):
+        assert not h2p_hf.data.raw_text._is_hub_id(source)
+    with pytest.raises(
+        InputError, match="there is no file or folder nobody/nothing, and no such dataset can be loaded"
+    ):
         load_raw_text(["nobody/nothing"])
 
 
 def test_silver_labels():
-    sure = 1.0
+    probability = 1.0
 
     def tagger(text):
-        return [({"行": "hang2", "长": "chang2", "还": "huan2", "重": "zhong4"}.get(char), sure) for char in text]
+        return [({"行": "hang2", "长": "chang2", "还": "huan2"}.get(char), probability) for char in text]
 
     [row] = silver_labels(["银行长江𠮷，校长"], tagger)
     assert row == [
@@ -270,16 +282,22 @@ def test_silver_labels():
     ]
     [row] = silver_labels(["市长江"], tagger)  # 市长 from the left, 长江 from the right
     assert row[1] == ("chang2", "doubtful phrase+tagger")
+    assert row[0] == ("shi4", "monophone")
     [row] = silver_labels(["他还"], tagger)  # pypinyin says hai2
     assert row == [("ta1", "monophone"), ("huan2", "tagger")]
-    sure = 0.9
+    probability = 0.9
     assert silver_labels(["他还"], tagger)[0][1] is None
-    assert silver_labels(["他行"], lambda text: [(None, 1.0), ("xing2", 0.5)])[0][1] == ("xing2", "tagger+pypinyin")
+    probability = None  # it did not choose
+    assert silver_labels(["他还"], tagger)[0][1] is None
+    [row] = silver_labels(["他行"], lambda text: [(None, None), ("xing2", 0.5)])
+    assert row[1] == ("xing2", "tagger+pypinyin")
+    # Two phrases that differ, and the tagger on neither side
+    assert silver_labels(["市长江"], lambda text: [(None, None)] * 3)[0][1] is None
 
 
 def test_g2pm_probabilities():
     read = g2pm_probabilities()
     found = read("他长大了吗？A")
     assert [reading for reading, _ in found] == g2pm_system()(["他长大了吗？A"])[0]
-    assert found[0] == ("ta1", 1.0) and found[-1] == (None, 1.0)
+    assert found[0] == ("ta1", None) and found[-1] == (None, None)
     assert 0.0 < found[1][1] <= 1.0

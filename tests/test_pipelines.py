@@ -86,6 +86,9 @@ def test_user_dictionary_overrules_the_model(pipe, tmp_path):
 def test_phrase_bonus(pipe):
     assert pipe("银行", phrase_bonus=1000.0)[1]["pinyin"] == "hang2"
     assert pipe("银行", phrase_bonus=-1000.0)[1]["pinyin"] != "hang2"
+    # 市长 from the left and 长江 from the right: the votes on 长 outweigh each other, that on 江 does not
+    plain, voted = (pipe("市长江", phrase_bonus=bonus)[1]["candidates"] for bonus in (0.0, 1000.0))
+    assert [round(c["score"], 4) for c in plain] == [round(c["score"], 4) for c in voted]
 
 
 def test_surrogates_do_not_shift_readings(pipe):

@@ -61,7 +61,7 @@ def read_sentences(path: str | Path) -> Iterator[Sentence]:
         InputError: if a line is malformed, naming file and line.
     """
     lines = read_lines(path)
-    if [*next(lines, (1, ""))[1].split("\t")] != list(Sentence._fields[1:]):
+    if next(lines, (1, ""))[1].split("\t") != list(Sentence._fields[1:]):
         raise InputError(f"{path}: the first line must be reading, kind and sentence with tabs between")
     for number, line in lines:
         where = f"{path}, line {number}"

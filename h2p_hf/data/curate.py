@@ -1,4 +1,4 @@
-"""Check sentence files and print their coverage, or put new sentences into splits.
+"""Check sentence files and print their coverage, or cut a pool of sentences into three new split files.
 
 python -m h2p_hf.data.curate check [FOLDER]
 python -m h2p_hf.data.curate split ROWS.tsv [ROWS.tsv ...] FOLDER
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import CountVectorizer
@@ -29,6 +30,7 @@ OVERLAP = 0.5
 """Two sentences are near-duplicates if more than this share of the character trigrams of either is in the other
 (containment: Broder 1997, On the resemblance and containment of documents)."""
 LONGEST_WORD = 8
+"""Longest phrase that counts as a word around a trap, in characters."""
 
 
 def left_out() -> dict[tuple[str, str], str]:
@@ -40,10 +42,10 @@ def left_out() -> dict[tuple[str, str], str]:
 def near_duplicates(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
     """Return the pairs of sentences, by index, that share most of their trigrams (see `OVERLAP`)."""
     texts = ["".join(filter(is_hanzi, sentence.text)) for sentence in sentences]
-    if len(texts) < 2:
+    if sum(len(text) >= 3 for text in texts) < 2:
         return []
     grams = CountVectorizer(analyzer="char", ngram_range=(3, 3), binary=True).fit_transform(texts).astype("int32")
-    sizes = grams.sum(axis=1).A1
+    sizes = np.asarray(grams.sum(axis=1)).ravel()
     shared = (grams @ grams.T).tocoo()
     return [
         (int(i), int(j))
@@ -80,15 +82,15 @@ def same_trap(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
 
 def problems(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
     """Yield what is wrong with sentences, a line each: readings that the lexicon does not have, lengths, characters
-    that do not belong, duplicates, near-duplicates or traps on one word in two splits, readings that a split lacks,
-    polyphones without sentences that `left_out` does not list, and kinds that hardly occur.
+    that do not belong, duplicates, near-duplicates or traps on one word in two splits, readings that a split lacks, and
+    kinds that hardly occur in a split of some size.
     """
     rows = [(split, sentence) for split, sentences in splits.items() for sentence in sentences]
     sentences = [sentence for _, sentence in rows]
     seen: dict[str, str] = {}
     for sentence in sentences:
         if sentence.reading not in readings(sentence.char):
-            yield f"{sentence.where}: {sentence.char} has no reading {sentence.reading}, it has {readings(sentence.char)}"
+            yield f"{sentence.where}: {sentence.char} has no reading {sentence.reading}, it has {', '.join(readings(sentence.char))}"
         if not LENGTHS[0] <= len(sentence.text) <= LENGTHS[1]:
             yield f"{sentence.where}: {len(sentence.text)} characters, not {LENGTHS[0]} to {LENGTHS[1]}"
         if odd := [char for char in sentence.text if char.isspace() or char in "\"',;?!" or not char.isprintable()]:
@@ -108,6 +110,17 @@ def problems(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
     for split in splits:
         for char, reading in sorted(everything - covered[split]):
             yield f"{split}: no sentence for {char} {reading}"
+    for split, part in splits.items():
+        for kind in KINDS:
+            if len(part) >= 100 and sum(s.kind == kind for s in part) < len(part) / 10:
+                yield f"{split}: less than a tenth of the sentences are {kind}"
+
+
+def gaps(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
+    """Yield the readings of polyphones of the general-standard table that have no sentence though `left_out` does not
+    list them, and those that have one though it does, a line each.
+    """
+    everything = {(s.char, s.reading) for part in splits.values() for s in part}
     excused = left_out()
     for char, reading in sorted(everything & set(excused)):
         yield f"left_out.tsv lists {char} {reading}, which has sentences"
@@ -116,10 +129,6 @@ def problems(splits: Mapping[str, Sequence[Sentence]]) -> Iterator[str]:
             known = (char, reading) in everything or (char, reading) in excused or reading in tone_variants(char)
             if is_polyphone(char) and not known:
                 yield f"no sentence for {char} {reading}, and left_out.tsv does not say why"
-    for split, part in splits.items():
-        for kind in KINDS:
-            if sum(s.kind == kind for s in part) < len(part) / 10:
-                yield f"{split}: less than a tenth of the sentences are {kind}"
 
 
 def coverage(splits: Mapping[str, Sequence[Sentence]]) -> str:
@@ -148,7 +157,7 @@ def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> d
     """Put sentences into train, validation and test, so that every reading is in each.
 
     Near-duplicates, and traps on the same word, stay together: nobody shall pass the test by having learnt its words
-    by heart. A reading that no other way could come into a split gives up the latter.
+    by heart. Only a reading that would be missing in a split otherwise gives up the latter.
 
     Args:
         sentences (iterable of `Sentence`): the rows; every reading needs three.
@@ -184,15 +193,16 @@ def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> d
     for links in (near + traps, near):
         for name in ("test", "validation"):
             for group in _groups(len(rows), links):
-                place(group, name, wanted)
+                if links is not near or any(not taken[name][keys[i]] for i in group):
+                    place(group, name, wanted)
     parts: dict[str, list[Sentence]] = {name: [] for name in SPLITS}
     for i, row in enumerate(rows):
         parts[where.get(i, "train")].append(row)
     for name, part in parts.items():
         part.sort(key=lambda s: (s.char, s.reading, s.sentence))
-        if missing := {(s.char, s.reading) for s in rows} - {(s.char, s.reading) for s in part}:
-            char, reading = min(missing)
-            raise InputError(f"{char} {reading} has too few different sentences for a {name} split: write more")
+        if missing := sorted(set(keys) - {(s.char, s.reading) for s in part}):
+            listed = ", ".join(f"{char} {reading}" for char, reading in missing)
+            raise InputError(f"too few different sentences for a {name} split: write more for {listed}")
     return parts
 
 
@@ -218,16 +228,24 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="list what is wrong and print the coverage; exit code 2 if anything is")
     check.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: the bundled sentences")
-    cut = commands.add_parser("split", help="split the rows of sentence files into a folder")
+    cut = commands.add_parser("split", help="split the rows of sentence files into a new folder, and check it")
     cut.add_argument("files", nargs="+", type=Path)
-    cut.add_argument("folder", type=Path)
+    cut.add_argument("folder", type=Path, help="must not exist")
     args = parser.parse_args()
     if args.command == "split":
-        args.folder.mkdir(parents=True, exist_ok=True)
-        for name, part in split(row for file in args.files for row in read_sentences(file)).items():
+        if args.folder.exists():
+            raise InputError(f"{args.folder} is there already: give the name of a new folder")
+        parts = split(row for file in args.files for row in read_sentences(file))
+        try:
+            args.folder.mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {args.folder}: {error.strerror}") from None
+        for name, part in parts.items():
             write_sentences(args.folder / f"{name}.tsv", part)
     splits = {name: list(read_sentences(args.folder / f"{name}.tsv")) for name in SPLITS}
     found = list(problems(splits))
+    if args.folder == FOLDER:
+        found += gaps(splits)
     print(*found, coverage(splits), sep="\n")
     if found:
         raise InputError(f"{len(found)} problems in {args.folder}: see above")

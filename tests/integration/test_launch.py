@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from h2p_hf.data import load
+from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_model, load_tokenizer
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [
@@ -47,8 +51,6 @@ def launch(
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory) -> dict[str, str]:
     """A few rows of the bundled sentences as files: quick to train on."""
-    from h2p_hf.data import load
-
     folder = tmp_path_factory.mktemp("rows")
     files = {}
     for name, count in (("train", 64), ("validation", 32), ("test", 32)):
@@ -198,10 +200,65 @@ def test_pretraining_learns_and_gives_a_base(whole_word_mask, tmp_path):
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0] - 1
     assert json.loads((base / "eval_results.json").read_text())["eval_perplexity"] > 1
-    from h2p_hf.modeling import load_model, load_tokenizer
-
     assert load_model(str(base)).config.num_hidden_layers == 1
     assert load_tokenizer(str(base)).model_max_length == 64
+
+
+def test_silver_labels_have_a_measured_confidence(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("银行行长重新上任。\n他还没来。\n今天天气好。\n", encoding="utf-8")
+    check = tmp_path / "check.tsv"
+    check.write_text(
+        "reading\tkind\tsentence\nhang2\tformal\t银{行}\nhang2\tformal\t{行}走\nzhang3\tformal\t校{长}\n",
+        encoding="utf-8",
+    )
+    output = tmp_path / "silver.jsonl"
+
+    def silver(*args):
+        command = [sys.executable, "recipes/silver.py", "--files", str(text), "--output", str(output), *args]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    done = silver("--check", str(check), "--keep_common", "1")
+    assert done.returncode == 0, done.stderr
+    assert "66.67% right" in done.stdout
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert {row["text"] for row in rows} == {"银行行长重新上任。", "他还没来。", "今天天气好。"}
+    assert all(len(row["pinyin"]) == len(row["text"]) and 0 <= row["confidence"] <= 1 for row in rows)
+    assert len(load(str(output))) == 3
+    before = output.read_bytes()
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text(
+        '{"text": "他", "pinyin": ["ta1"]}\n{"text": "天天", "pinyin": ["tian1", null]}\n', encoding="utf-8"
+    )
+    done = silver("--check", str(check), "--min_confidence", "2")
+    assert done.returncode == 2 and "from 0 to 1" in done.stderr
+    done = silver("--check", str(plain))
+    assert done.returncode == 2 and "no labelled polyphone to measure on" in done.stderr
+    done = silver("--check", str(check), "--min_confidence", "1", "--keep_common", "0")
+    assert done.returncode == 2 and "has a confidence of 1.0" in done.stderr
+    assert output.read_bytes() == before
+
+
+def test_masked_lm_loss_is_that_of_the_stock_model(tiny_checkpoint):
+    code = runpy.run_path(str(ROOT / "recipes" / "pretrain.py"))
+    model, tokenizer = load_masked_lm(tiny_checkpoint), load_tokenizer(tiny_checkpoint)
+    inputs = tokenizer(["他在银行门口", "校长来了"], padding=True, return_tensors="pt")
+    labels = inputs["input_ids"].masked_fill(torch.rand(inputs["input_ids"].shape) < 0.5, -100)
+    model.eval()
+    stock = model(**inputs, labels=labels).loss
+    trainer = code["MaskedLMTrainer"](model=model, processing_class=tokenizer)
+    assert trainer.compute_loss(model, {**inputs, "labels": labels}).item() == pytest.approx(stock.item(), rel=1e-5)
+
+
+def test_whole_words_touch_and_others_do_not():
+    code = runpy.run_path(str(ROOT / "recipes" / "pretrain.py"))
+    text = "在银行hello行"
+    tokenizer = character_tokenizer()
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    moved = code["word_offsets"](text, offsets)
+    words = "".join("|" * (i > 0 and moved[i - 1][1] != start) + text[offsets[i][0] : offsets[i][1]]
+                    for i, (start, _) in enumerate(moved))  # fmt: skip
+    assert words == "在|银行|hello|行"
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "recipes" / "configs").glob("*.yaml")), ids=lambda p: p.name)
