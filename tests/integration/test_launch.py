@@ -173,6 +173,7 @@ def test_bad_input_is_one_line_and_2(tiny_checkpoint, rows, tmp_path):
         "finetune.py": (options(tiny_checkpoint, rows, tmp_path / "a", train_datasets=str(bad)), "bad.jsonl, line"),
         "evaluate.py": (["--system", "./none"], "no checkpoint folder ./none"),
         "pretrain.py": (["--train_files", "none.txt", "--output_dir", str(tmp_path / "b")], "no text in none.txt"),
+        "benchmark.py": (["--files", "none.txt"], "no text in none.txt"),
         "silver.py": (["--files", "none.txt", "--output", str(tmp_path / "c")], "no text in none.txt"),
     }
     for recipe, (args, message) in cases.items():
@@ -259,6 +260,20 @@ def test_whole_words_touch_and_others_do_not():
     words = "".join("|" * (i > 0 and moved[i - 1][1] != start) + text[offsets[i][0] : offsets[i][1]]
                     for i, (start, _) in enumerate(moved))  # fmt: skip
     assert words == "在|银行|hello|行"
+
+
+def test_benchmark(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("银行行长重新上任。\n他还没来。\n" * 50, encoding="utf-8")
+    output = tmp_path / "speed.json"
+    command = [sys.executable, "recipes/benchmark.py", "--files", str(text), "--output", str(output), "--rounds", "2",
+               "--characters", "200", "--systems", "bundled", "g2pM"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    report = json.loads(output.read_text("utf-8"))
+    assert 200 <= report["characters"] < 210
+    speed = report["characters_per_second"]
+    assert set(speed) == {"bundled", "g2pM"} and all(len(runs) == 2 for runs in report["seconds"].values())
+    assert f"| g2pM | {speed['g2pM']:,.0f} | {speed['bundled'] / speed['g2pM']:.2f} |" in done.stdout
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "recipes" / "configs").glob("*.yaml")), ids=lambda p: p.name)
