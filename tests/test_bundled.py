@@ -27,6 +27,19 @@ SENTENCES = {
     "我觉得应该睡觉了。": "wo3 jue2 de5 ying1 gai1 shui4 jiao4 le5",
 }
 
+# The most frequent two-character words with a polyphone in encyclopedia, newspaper, fiction, talk, reviews and
+# microblogs; a slash where 现代汉语词典 has an optional neutral tone or 一 and 不 are read by sandhi in other books.
+WORDS = """
+我们 wo3 men5|一个 yi1 ge4/ge5|中国 zhong1 guo2|这个 zhe4 ge4/ge5|没有 mei2 you3|房间 fang2 jian1|可以 ke3 yi3|服务 fu2 wu4|
+还是 hai2 shi4/shi5|什么 shen2 me5|发展 fa1 zhan3|获得 huo4 de2|国家 guo2 jia1|他们 ta1 men5|还有 hai2 you3|感觉 gan3 jue2|
+因为 yin1 wei4/wei5|工作 gong1 zuo4|这样 zhe4 yang4|演员 yan3 yuan2|不过 bu4 guo4|已经 yi3 jing1|经济 jing1 ji4|
+影片 ying3 pian4|觉得 jue2 de5|看到 kan4 dao4|成为 cheng2 wei2|这些 zhe4 xie1|一种 yi1 zhong3|这里 zhe4 li3/li5|
+主要 zhu3 yao4|时间 shi2 jian1|特别 te4 bie2|大家 da4 jia1|怎么 zen3 me5|方便 fang1 bian4|应该 ying1 gai1|作品 zuo4 pin3|
+这么 zhe4 me5|通过 tong1 guo4|价格 jia4 ge2|为了 wei4 le5|母亲 mu3 qin1/qin5|进行 jin4 xing2|重要 zhong4 yao4|地区 di4 qu1|
+社会 she4 hui4|只有 zhi3 you3|地方 di4 fang1/fang5|文化 wen2 hua4|可是 ke3 shi4|主角 zhu3 jue2|交通 jiao1 tong1|两个 liang3 ge4/ge5|
+一般 yi1 ban1|发现 fa1 xian4|需要 xu1 yao4|提供 ti2 gong1|可能 ke3 neng2|只是 zhi3 shi4|作为 zuo4 wei2|选择 xuan3 ze2
+"""
+
 
 @pytest.fixture(scope="module")
 def pipe():
@@ -47,6 +60,13 @@ def test_checkpoints_are_small_ordinary_and_ours(folder):
 @pytest.mark.parametrize("text", SENTENCES)
 def test_everyday_sentences(pipe, text):
     assert " ".join(item["pinyin"] for item in pipe(text)) == SENTENCES[text]
+
+
+@pytest.mark.parametrize("entry", "".join(WORDS.split("\n")).split("|"))
+def test_the_most_common_words(pipe, entry):
+    word, *wanted = entry.split()
+    found = [item["pinyin"] for item in pipe(word)]
+    assert all(reading in choices.split("/") for reading, choices in zip(found, wanted, strict=True)), found
 
 
 def test_better_than_pypinyin_on_the_test_split(pipe):
