@@ -80,7 +80,7 @@ def label_monophones(dataset: Dataset) -> Dataset:
 
     Sources such as CPP label one polyphone a sentence; with its neighbours labelled as well a fresh head learns to
     read every hanzi. A character that also has a lexical neutral tone is only labelled where a phrase of the lexicon says
-    that it is neutral: the phrases do not know all neutral tones (衣服).
+    that it is neutral: the phrases do not know all neutral tones (东西).
     """
 
     def fill(row: dict) -> dict:
