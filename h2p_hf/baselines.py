@@ -12,7 +12,7 @@ from datasets import Dataset
 from pypinyin import Style, lazy_pinyin
 
 from .errors import InputError
-from .lexicon import phrase_table, readings
+from .lexicon import large_pinyin_phrases, readings
 from .pinyin import normalize
 from .text import is_hanzi
 
@@ -38,7 +38,7 @@ def large_pinyin_system(texts: Sequence[str]) -> list[list[str | None]]:
     results = pypinyin_system([" ".join(text) for text in texts])  # no phrase survives the spaces
     results = [result[::2] for result in results]
     for text, result in zip(texts, results, strict=True):
-        for at, reading in phrase_table().readings(text).items():
+        for at, reading in large_pinyin_phrases().readings(text).items():
             result[at] = reading if is_hanzi(text[at]) else None
     return results
 

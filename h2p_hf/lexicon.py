@@ -163,14 +163,30 @@ class PhraseTable:
 
 
 @cache
-def phrase_table() -> PhraseTable:
+def large_pinyin_phrases() -> PhraseTable:
     """Return the phrases of large_pinyin (about 410,000). Loading them takes about a second, once a process."""
+    return PhraseTable(_large_pinyin(), parse=_first_readings)
+
+
+@cache
+def phrase_table() -> PhraseTable:
+    """Return the phrases of large_pinyin with our corrections (resources/phrases.tsv): what decoding and labels use."""
+    ours = {}
+    for line in files("h2p_hf").joinpath("resources/phrases.tsv").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            phrase, raw = line.split("\t")
+            ours[phrase] = [[reading] for reading in raw.split()]
+    return PhraseTable(_large_pinyin() | ours, parse=_first_readings)
+
+
+def _large_pinyin() -> dict[str, list[list[str]]]:
     from pypinyin_dict.phrase_pinyin_data import large_pinyin
 
-    return PhraseTable(
-        {phrase: raw for phrase, raw in large_pinyin.phrases_dict.items() if len(phrase) == len(raw) > 1},
-        parse=lambda raw: tuple(next(iter(_parse(first)), None) for first, *_ in raw),
-    )
+    return {phrase: raw for phrase, raw in large_pinyin.phrases_dict.items() if len(phrase) == len(raw) > 1}
+
+
+def _first_readings(raw: list[list[str]]) -> tuple[str | None, ...]:
+    return tuple(next(iter(_parse(first)), None) for first, *_ in raw)
 
 
 @dataclass

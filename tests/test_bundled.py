@@ -24,6 +24,7 @@ SENTENCES = {
     "这笔钱必须还给人家。": "zhe4 bi3 qian2 bi4 xu1 huan2 gei3 ren2 jia1",
     "还有三天就放假了。": "hai2 you3 san1 tian1 jiu4 fang4 jia4 le5",
     "音乐让人快乐。": "yin1 yue4 rang4 ren2 kuai4 le4",
+    "长江很长，这条路也很长。": "chang2 jiang1 hen3 chang2 zhe4 tiao2 lu4 ye3 hen3 chang2",
     "我觉得应该睡觉了。": "wo3 jue2 de5 ying1 gai1 shui4 jiao4 le5",
 }
 
@@ -80,7 +81,7 @@ def test_plain_transformers_reads_every_hanzi_and_nothing_else():
     plain = transformers.pipeline("token-classification", model=bundled_checkpoint())
     text = "2022年，我们去了长江边的银行 ATM。"
     found = {item["start"]: item["entity"] for item in plain(text)}
-    wanted = {at: r for at, r in enumerate(next(h2p_hf.pipeline().readings([text]))) if r}
+    wanted = {at: r for at, r in enumerate(next(h2p_hf.pipeline(use_lexicon=False).readings([text]))) if r}
     assert found == wanted
 
 

@@ -4,7 +4,15 @@ import pytest
 from pypinyin_dict.pinyin_data import ktghz2013
 
 from h2p_hf import InputError
-from h2p_hf.lexicon import PhraseTable, UserDictionary, general_standard, is_polyphone, phrase_table, readings
+from h2p_hf.lexicon import (
+    PhraseTable,
+    UserDictionary,
+    general_standard,
+    is_polyphone,
+    large_pinyin_phrases,
+    phrase_table,
+    readings,
+)
 from h2p_hf.pinyin import normalize, syllables
 
 
@@ -60,6 +68,17 @@ def test_phrases_come_in_normal_form():
     assert phrase_table().readings("在银行") == {1: "yin2", 2: "hang2"}
     # biáng is no syllable of the inventory
     assert phrase_table().readings("\U00030edd\U00030edd面") in ({}, {0: None, 1: None, 2: "mian4"})
+
+
+def test_corrections_are_words_with_readings_of_the_lexicon():
+    lines = files("h2p_hf").joinpath("resources/phrases.tsv").read_text("utf-8").splitlines()[1:]
+    for word, raw in (line.split("\t") for line in lines):
+        wanted = raw.split()
+        assert len(word) == len(wanted) and all(r in readings(char) for char, r in zip(word, wanted, strict=True)), (
+            word
+        )
+        assert list(phrase_table().readings(word).values()) == wanted
+    assert large_pinyin_phrases().readings("影片")[1] == "pian1" != phrase_table().readings("影片")[1]
 
 
 def test_every_phrase_can_be_parsed():

@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import Dataset, concatenate_datasets
 
 from ..errors import InputError
-from ..lexicon import is_polyphone, phrase_table, readings, tone_variants
+from ..lexicon import is_polyphone, phrase_table, readings
 from .bundled import read_bundled, read_records
 from .cpp import read_cpp
 from .hsk import read_hsk
@@ -79,8 +79,8 @@ def label_monophones(dataset: Dataset) -> Dataset:
     """Label every unlabelled character that is no polyphone, from the lexicon.
 
     Sources such as CPP label one polyphone a sentence; with its neighbours labelled as well a fresh head learns to
-    read every hanzi. A character that also has a lexical neutral tone is only labelled where a phrase of the lexicon says
-    that it is neutral: the phrases do not know all neutral tones (东西).
+    read every hanzi. A character that also has a lexical neutral tone has that one where a phrase of the lexicon says
+    so, and its full tone elsewhere.
     """
 
     def fill(row: dict) -> dict:
@@ -89,8 +89,7 @@ def label_monophones(dataset: Dataset) -> Dataset:
         for at, char in enumerate(text):
             known = readings(char)
             if pinyin[at] is None and known and not is_polyphone(char):
-                neutral = tone_variants(char)
-                pinyin[at] = known[0] if not neutral else phrases[at] if phrases.get(at) in neutral else None
+                pinyin[at] = phrases[at] if phrases.get(at) in known else known[0]
         return {"pinyin": pinyin}
 
     return dataset.map(fill, desc="Labelling monophones")

@@ -1,11 +1,13 @@
-"""Graded sentences of the PyPI package hsk-sentences-audio (CC-BY-SA-4.0): every character labelled, by dictionary.
+"""Graded sentences of the PyPI package hsk-sentences-audio (CC-BY-SA-4.0), labelled by dictionary.
 
-Its readings come from a dictionary and about 2% of those of polyphones are wrong, so it is for training only.
+About 2% of its readings of polyphones are wrong (很长 zhang3), nearly all of them outside of words that a phrase dictionary
+knows; there a polyphone is left unlabelled. It is for training only.
 """
 
 from collections.abc import Iterator
 
 from ..errors import InputError
+from ..lexicon import is_polyphone, phrase_table
 from ..text import is_hanzi
 from .records import Record
 
@@ -27,4 +29,9 @@ def read_hsk(split: str = "train") -> Iterator[Record]:
         syllables = row["pinyin_numbered"].split()
         if len(syllables) == sum(map(is_hanzi, text)):
             rest = iter(syllables)
-            yield f"hsk {row['id']}", text, [next(rest) if is_hanzi(char) else None for char in text]
+            pinyin = [next(rest) if is_hanzi(char) else None for char in text]
+            sure = phrase_table().readings(text)
+            for at, char in enumerate(text):
+                if at not in sure and is_polyphone(char):
+                    pinyin[at] = None
+            yield f"hsk {row['id']}", text, pinyin
