@@ -8,7 +8,7 @@ from ..lexicon import is_polyphone, phrase_table, readings
 
 SURE = 0.99
 """Above this probability the tagger counts against the others: `recipes/silver.py --check cpp@dev_train` finds 94.4% of
-such labels right. g2pM was trained on other sentences of that benchmark; on ours, made to mislead, it is 48%."""
+such labels right. g2pM was trained on other sentences of that benchmark; on ours, made to mislead, it is 50%."""
 
 
 class Silver(NamedTuple):
