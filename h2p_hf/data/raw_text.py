@@ -54,7 +54,7 @@ def load_raw_text(sources: Sequence[str], seed: int = 0, temperature: float = 0.
 
 def _is_hub_id(source: str) -> bool:
     path = Path(source)
-    return len(path.parts) == 2 and source[0] not in "./~" and ".txt" not in path.name and not path.exists()
+    return len(path.parts) == 2 and source[:1] not in "./~" and ".txt" not in path.name and not path.exists()
 
 
 def _from_hub(name: str) -> tuple[IterableDataset, int | None]:

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from ..lexicon import is_polyphone
+from ..pinyin import NON_HANZI
 
 METRIC_PATH = str(Path(__file__).parent / "polyphone")
 """Folder of the metric module: ``evaluate.load(h2p_hf.metrics.METRIC_PATH)`` works without a network."""
@@ -103,16 +104,19 @@ def polyphone_positions(text: str, references: Sequence[str | None]) -> list[int
 def build_compute_metrics(tokenizer, id2label: Mapping[int, str]):
     """Return `compute_metrics` for a `Trainer` with `include_for_metrics=["inputs"]` and predicted label ids.
 
-    It scores the labelled polyphone tokens; the characters come from the input ids.
+    It scores the tokens at polyphone positions (see the module); the characters come from the input ids.
     """
     characters = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     counts = np.array([is_polyphone(token) for token in characters])
+    other = next((i for i, label in id2label.items() if label == NON_HANZI), -1)
 
     def compute_metrics(prediction: Any) -> dict[str, float]:
         inputs, labels, guesses = (
             np.asarray(a) for a in (prediction.inputs, prediction.label_ids, prediction.predictions)
         )
-        rows = (labels >= 0) & counts[np.clip(inputs, 0, None)]
+        labelled = (labels >= 0) & (labels != other)
+        alone = labelled.sum(axis=1, keepdims=True) == 1
+        rows = labelled & (alone | counts[np.clip(inputs, 0, None)])
         return polyphone_scores(
             [characters[i] for i in inputs[rows]],
             [id2label[i] for i in labels[rows]],
