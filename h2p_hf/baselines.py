@@ -49,8 +49,8 @@ def g2pm_system() -> System:
     Raises:
         InputError: if it is not installed.
     """
-    read = g2pm_probabilities()
-    return lambda texts: [[reading for reading, _ in read(text)] for text in texts]
+    model = _g2pm()()
+    return lambda texts: [_aligned(text, model(text, char_split=True)) for text in texts]
 
 
 def g2pm_probabilities() -> Tagger:
@@ -59,19 +59,15 @@ def g2pm_probabilities() -> Tagger:
     Raises:
         InputError: if it is not installed.
     """
-    try:
-        from g2pM import G2pM
-    except ImportError:
-        raise InputError("g2pM is not installed: pip install 'h2p-hf[g2pm]'") from None
 
-    class Model(G2pM):
+    class Model(_g2pm()):
         def fc_layer(self, inputs):
             self.logits = super().fc_layer(inputs)  # one row a polyphone, in order
             return self.logits
 
     model = Model()
 
-    def read(text: str) -> list[tuple[str | None, float]]:
+    def read(text: str) -> list[tuple[str | None, float | None]]:
         syllables = _aligned(text, model(text, char_split=True))
         polyphones = [at for at, char in enumerate(text) if len(model.cedict.get(char, ())) > 1]
         probabilities: list[float | None] = [None] * len(text)
@@ -82,6 +78,14 @@ def g2pm_probabilities() -> Tagger:
         return list(zip(syllables, probabilities, strict=True))
 
     return read
+
+
+def _g2pm() -> type:
+    try:
+        from g2pM import G2pM
+    except ImportError:
+        raise InputError("g2pM is not installed: pip install 'h2p-hf[g2pm]'") from None
+    return G2pM
 
 
 def majority_system(train: Dataset) -> System:

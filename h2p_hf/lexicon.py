@@ -171,12 +171,10 @@ def large_pinyin_phrases() -> PhraseTable:
 @cache
 def phrase_table() -> PhraseTable:
     """Return the phrases of large_pinyin with our corrections (resources/phrases.tsv): what decoding and labels use."""
-    ours = {}
-    for line in files("h2p_hf").joinpath("resources/phrases.tsv").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            phrase, raw = line.split("\t")
-            ours[phrase] = [[reading] for reading in raw.split()]
-    return PhraseTable(_large_pinyin() | ours, parse=_first_readings)
+    phrases = _large_pinyin()
+    ours = UserDictionary.load(Path(__file__).parent / "resources" / "phrases.tsv").entries
+    phrases.update({phrase: [[reading] for reading in found] for phrase, found in ours.items()})
+    return PhraseTable(phrases, parse=_first_readings)
 
 
 def _large_pinyin() -> dict[str, list[list[str]]]:

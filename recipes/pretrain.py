@@ -52,18 +52,16 @@ def packed(lines: IterableDataset, tokenizer, block_size: int, whole_words: bool
     """
 
     def pack(batch):
-        encoded = tokenizer(batch["text"], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        columns = {"input_ids": [], "offset_mapping": []}
-        for text, ids, offsets in zip(batch["text"], encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            columns["input_ids"] += [*ids, tokenizer.sep_token_id]
-            if whole_words:
-                columns["offset_mapping"] += [*word_offsets(text, offsets), (0, 0)]
+        encoded = tokenizer(batch["text"], add_special_tokens=False, return_offsets_mapping=whole_words, verbose=False)
+        columns = {"input_ids": [token for ids in encoded["input_ids"] for token in (*ids, tokenizer.sep_token_id)]}
+        if whole_words:
+            rows = zip(batch["text"], encoded["offset_mapping"], strict=True)
+            columns["offset_mapping"] = [pair for row in rows for pair in (*word_offsets(*row), (0, 0))]
         body = block_size - 1
         first = {"input_ids": tokenizer.cls_token_id, "offset_mapping": (0, 0)}
         return {
             name: [[first[name], *values[i : i + body]] for i in range(0, len(values) - body + 1, body)]
             for name, values in columns.items()
-            if values
         }
 
     return lines.map(pack, batched=True, batch_size=1000, remove_columns=["text"])

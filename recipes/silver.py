@@ -59,7 +59,7 @@ def main() -> None:
                 if not text or not (rare or rng.random() < args.keep_common):
                     continue
                 sure = [precision.get(label.source, precision["all"]) if label else 0.0 for _, label in labels]
-                confidence = sum(sure) / len(sure) if sure else 1.0
+                confidence = mean(sure) if sure else 1.0
                 if confidence < args.min_confidence:
                     continue
                 pinyin = [label and label.reading for label in row]
