@@ -16,6 +16,7 @@ _LAZY = {
     "pipeline": "pipelines",
     "HanziToPinyinPipeline": "pipelines",
     "UserDictionary": "lexicon",
+    "InlineText": "inline",
     "load": "data",
 }
 

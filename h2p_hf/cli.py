@@ -1,6 +1,8 @@
 """The ``h2p`` command."""
 
 import argparse
+import heapq
+import itertools
 import os
 import sys
 from collections import deque
@@ -12,6 +14,9 @@ from .errors import InputError
 from .files import atomic_write, json_line
 from .pinyin import STYLES
 from .text import read_json_lines, read_lines
+
+FORMATS = ("text", "words", "ruby", "ssml", "json")
+ENGINES = ("azure", "google", "polly", "aliyun")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,10 +35,34 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"how to write pinyin: {', '.join(STYLES)} (default: tone to convert, tone3 to annotate)",
     )
     common.add_argument("--device", help="such as cpu or cuda:0 (default: the first GPU, or else the CPU)")
+    common.add_argument("--names", action="store_true", help="read surnames and places as such: 单老师, 查良镛, 六安")
+    common.add_argument("--full_tones", action="store_true", help="no lexical neutral tones: 衣服 yī fú")
+    common.add_argument("--sandhi", action="store_true", help="tones as spoken: 你好 ní hǎo, 一个 yí gè")
+    common.add_argument(
+        "--min_score", type=float, default=0.0, metavar="P", help="no pinyin where the model is less sure, 0-1"
+    )
 
     convert = commands.add_parser("convert", parents=[common], help="convert text, or the lines of standard input")
     convert.add_argument("text", nargs="*", help="texts to convert; without any, standard input line by line")
-    convert.add_argument("--format", choices=("text", "json"), default="text", help="json: one object a line")
+    convert.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="text: pinyin only; words: pinyin after each word; ruby: HTML; ssml: for speech engines; "
+        "json: one object a line, with offsets and candidates",
+    )
+    convert.add_argument("--engine", choices=ENGINES, default="azure", help="speech engine of --format ssml")
+    convert.add_argument(
+        "--inline", action="store_true", help="readings in the text count: 长[chang2]江, \\[ is a bracket"
+    )
+    convert.add_argument("--merge_erhua", action="store_true", help="点儿 diǎnr instead of diǎn r")
+    convert.add_argument("--rare_readings", action="store_true", help="json: candidates that hardly anybody uses, too")
+    convert.add_argument(
+        "--review",
+        type=int,
+        metavar="N",
+        help="list the N least certain characters instead: line, offset, probability, context, candidates",
+    )
     convert.set_defaults(run=run_convert)
 
     annotate = commands.add_parser("annotate", parents=[common], help="add pinyin to a file, one row a line")
@@ -60,16 +89,35 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_convert(args: argparse.Namespace) -> int:
-    """Write a line of pinyin (or JSON) for each text."""
-    pipe = _pipeline(args, "tone")
+    """Write each text with its pinyin, or the characters of all of them that are least certain."""
+    if args.format == "ssml" and args.style not in (None, "tone3"):
+        raise InputError("speech engines know tone3 only: leave out --style")
+    if args.review is not None and args.review < 1:
+        raise InputError(f"--review must be at least 1, got {args.review}")
+    output = {"sandhi": args.sandhi, "merge_erhua": args.merge_erhua, "rare_readings": args.rare_readings}
+    pipe = _pipeline(args, style=args.style or ("tone3" if args.format == "ssml" else "tone"), **output)
+    from . import rendering
+    from .inline import InlineText
+
+    writers = {
+        "text": rendering.plain,
+        "words": rendering.after_words,
+        "ruby": rendering.ruby,
+        "ssml": lambda text, items: rendering.ssml(text, items, args.engine),
+        "json": lambda text, items: json_line({"text": text, "pinyin": items}).removesuffix("\n"),
+    }
     texts = iter(args.text) if args.text else _standard_input()
+    if args.inline:
+        texts = map(InlineText, texts)
+    # One by one, so that an answer comes as soon as its line is there.
+    results = ((text, pipe(text)) for text in texts)
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # bytes of the command line go out as they came
-    for text in texts:  # one by one, so that an answer comes as soon as its line is there
-        items = pipe(text)
-        if args.format == "json":
-            print(json_line({"text": text, "pinyin": items}), end="", flush=True)
-        else:
-            print(_plain(text, items), flush=True)
+    if args.review:
+        lines = map(str, heapq.nsmallest(args.review, rendering.doubts(results)))
+    else:
+        lines = itertools.starmap(writers[args.format], results)
+    for line in lines:
+        print(line, flush=True)
     return 0
 
 
@@ -88,15 +136,25 @@ def run_annotate(args: argparse.Namespace) -> int:
             rows.append(row)
             yield row["text"]
 
-    pipe = _pipeline(args, "tone3")
+    style = args.style or "tone3"
+    pipe = _pipeline(args, style="tone3")
+    from .pinyin import to_style
+    from .sandhi import spoken
+    from .traditional import to_simplified
+
     with atomic_write(args.output) as file, tqdm(unit=" rows", disable=None) as bar:
         for pinyin in pipe.readings(texts(), batch_size=args.batch_size):
-            file.write(json_line({**rows.popleft(), "pinyin": pinyin}))
+            row = rows.popleft()
+            columns = {"pinyin": pinyin}
+            if args.sandhi:
+                columns["sandhi"] = spoken(to_simplified(row["text"]), pinyin)
+            written = {name: [s and to_style(s, style) for s in column] for name, column in columns.items()}
+            file.write(json_line({**row, **written}))
             bar.update()
     return 0
 
 
-def _pipeline(args: argparse.Namespace, default_style: str):
+def _pipeline(args: argparse.Namespace, **output):
     import transformers  # seconds of imports, which --help and a mistyped option need not wait for
 
     from .pipelines import pipeline
@@ -104,7 +162,14 @@ def _pipeline(args: argparse.Namespace, default_style: str):
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return pipeline(
-        args.model, args.revision, args.device, dictionary=args.dictionary, style=args.style or default_style
+        args.model,
+        args.revision,
+        args.device,
+        dictionary=args.dictionary,
+        names=args.names,
+        neutral_tone=not args.full_tones,
+        min_score=args.min_score,
+        **output,
     )
 
 
@@ -124,20 +189,6 @@ def _rows(path: str) -> Iterator[dict]:
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise InputError(f"{where}: each line must be an object with a string 'text'")
         yield row
-
-
-def _plain(text: str, items: list[dict]) -> str:
-    """Write pinyin with spaces between syllables; everything else stays as it is."""
-    written, at = "", 0
-    for item in items:
-        between = text[at : item["start"]]
-        if between:
-            written += between
-        elif written:
-            written += " "
-        written += item["pinyin"] or item["char"]
-        at = item["end"]
-    return written + text[at:]
 
 
 if __name__ == "__main__":

@@ -56,17 +56,40 @@ def readings(char: str) -> tuple[str, ...]:
     if len(char) != 1 or not is_hanzi(char):
         return ()
     code = ord(char)
-    frequent = _parse(PINYIN_DICT.get(code, ""))  # the most common first; the other tables are alphabetical
+    frequent = parse_readings(PINYIN_DICT.get(code, ""))  # the most common first; the other tables are alphabetical
     for table in (ktghz2013.pinyin_dict, kxhc1983.pinyin_dict):
         if code in table:
-            found = sorted(_parse(table[code]), key=lambda r: frequent.index(r) if r in frequent else len(frequent))
+            found = sorted(
+                parse_readings(table[code]), key=lambda r: frequent.index(r) if r in frequent else len(frequent)
+            )
             break
     else:
         found = frequent[:1]
     return tuple(dict.fromkeys(found + [reading for reading, _ in _additions().get(char, ())]))
 
 
-def _parse(raw: str) -> list[str]:
+@cache
+def common_readings(char: str) -> tuple[str, ...]:
+    """Return the readings of a character that living speakers use: `readings` without those in `left_out`.
+
+    Example:
+        >>> readings("什"), common_readings("什")
+        (('shen2', 'shi2', 'she2'), ('shen2', 'shi2'))
+    """
+    return tuple(reading for reading in readings(char) if (char, reading) not in left_out())
+
+
+@cache
+def left_out() -> dict[tuple[str, str], str]:
+    """Return the readings of dictionaries that hardly anybody uses, by character and reading, with the reason
+    (classical, dialectal, abolished ...): our sentences leave them out on purpose.
+    """
+    lines = files("h2p_hf").joinpath("resources/left_out.tsv").read_text("utf-8").splitlines()
+    return {(char, reading): reason for char, reading, reason in (line.split("\t") for line in lines)}
+
+
+def parse_readings(raw: str) -> list[str]:
+    """Return the syllables of a comma-separated list in normal form, without those outside the inventory."""
     found = []
     for syllable in raw.split(","):
         try:
@@ -173,8 +196,7 @@ def phrase_table() -> PhraseTable:
     """Return the phrases of large_pinyin with our corrections (resources/phrases.tsv): what decoding and labels use."""
     phrases = _large_pinyin()
     ours = UserDictionary.load(Path(__file__).parent / "resources" / "phrases.tsv").entries
-    phrases.update({phrase: [[reading] for reading in found] for phrase, found in ours.items()})
-    return PhraseTable(phrases, parse=_first_readings)
+    return PhraseTable({**phrases, **ours}, parse=lambda raw: raw if isinstance(raw, tuple) else _first_readings(raw))
 
 
 def _large_pinyin() -> dict[str, list[list[str]]]:
@@ -184,7 +206,7 @@ def _large_pinyin() -> dict[str, list[list[str]]]:
 
 
 def _first_readings(raw: list[list[str]]) -> tuple[str | None, ...]:
-    return tuple(next(iter(_parse(first)), None) for first, *_ in raw)
+    return tuple(next(iter(parse_readings(first)), None) for first, *_ in raw)
 
 
 @dataclass
@@ -193,7 +215,7 @@ class UserDictionary:
 
     The file has one entry a line: the phrase, a tab, and one reading a character separated by spaces, in any notation
     (``行长 TAB háng zhǎng`` or ``hang2 zhang3``). Lines that start with ``#`` and empty lines are left out.
-    A character that is no hanzi has ``-`` for its reading.
+    A character that is no hanzi has ``-`` for its reading; ``?`` leaves a hanzi to the model.
     """
 
     entries: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
@@ -243,7 +265,7 @@ def _entry(phrase: str, raw: list[str], where: str) -> tuple[str | None, ...]:
     result = []
     for char, reading in zip(phrase, raw, strict=True):
         try:
-            result.append(normalize(reading) if is_hanzi(char) else None)
+            result.append(normalize(reading) if is_hanzi(char) and reading != "?" else None)
         except ValueError as error:
             raise InputError(f"{where}: {error}") from None
         if not is_hanzi(char) and reading != "-":

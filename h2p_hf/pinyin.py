@@ -4,6 +4,7 @@ The normal form is what the field calls TONE3 with a neutral-tone digit: lower-c
 digit 1-5 at the end (5 is the neutral tone), for example ``hang2``, ``lv4``, ``de5``. The erhua suffix is ``r5``.
 """
 
+import re
 import unicodedata
 from functools import cache
 from importlib.resources import files
@@ -34,6 +35,8 @@ STYLES = {
     "wadegiles": Style.WADEGILES,
 }
 """Output styles by name: pypinyin's, in lower case. ``tone3`` here always writes the neutral tone as 5."""
+
+_ERHUA = {"bopomofo": "ㄦ", "cyrillic": "р", "wadegiles": "rh"}
 
 
 @cache
@@ -103,6 +106,14 @@ def _normalize(syllable: str) -> str:
     return text
 
 
+def with_erhua(syllable: str) -> str:
+    """Return a syllable in normal form with the suffix 儿 in it, as 汉语拼音方案 writes it: ``dian3`` becomes ``dianr3``.
+
+    Such syllables are for output: they are no labels, and only `to_style` takes them.
+    """
+    return f"{syllable[:-1]}r{syllable[-1]}"
+
+
 @cache
 def to_style(syllable: str, style: str = "tone") -> str:
     """Write a syllable in normal form in another style.
@@ -122,11 +133,18 @@ def to_style(syllable: str, style: str = "tone") -> str:
         ['lǜ', 'lv4', 'lv', 'ㄌㄩˋ', 'l']
         >>> to_style("r5")
         'r'
+        >>> to_style(with_erhua("dian3")), to_style(with_erhua("dian3"), "bopomofo")
+        ('diǎnr', 'ㄉㄧㄢˇㄦ')
     """
     if style not in STYLES:
         raise ValueError(f"unknown style {style!r}: choose from {', '.join(STYLES)}")
     if style == "tone3":
         return syllable
+    if syllable[-2:-1] == "r" and syllable[:-2] not in ("", "e"):
+        suffix = _ERHUA.get(style.removesuffix("_first"), "r")
+        silent = style in ("initials", "first_letter") or style.endswith("_first")
+        written = to_style(syllable[:-2] + syllable[-1], style)
+        return written if silent else re.sub(r"(\d?)$", rf"{suffix}\1", written, count=1)
     if syllable == "r5":
         return "ㄦ˙" if style.startswith("bopomofo") else "r"
     marked = tone3_to_tone(syllable).replace("v", "ü")

@@ -11,12 +11,16 @@ from transformers import AutoModelForTokenClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .errors import InputError
-from .lexicon import UserDictionary, is_polyphone, phrase_table, readings
+from .inline import InlineText
+from .lexicon import UserDictionary, common_readings, is_polyphone, phrase_table, readings, tone_variants
 from .modeling import align, bundled_checkpoint, candidate_ids, load_model, load_tokenizer, max_length
 from .modeling.loading import check_tokenizer, has_pinyin_labels
 from .modeling.tokenization import model_windows, tokenize
-from .pinyin import NON_HANZI, to_style
+from .names import name_readings
+from .pinyin import NON_HANZI, to_style, with_erhua
+from .sandhi import spoken
 from .text import is_hanzi, owned
+from .traditional import readings_of_pair, to_simplified
 
 TASK = "hanzi-to-pinyin"
 CHUNK = 1024
@@ -38,9 +42,12 @@ Reading = tuple[tuple[str, ...], np.ndarray]
 """Candidates of one hanzi, and their scores or probabilities, as many."""
 
 
-def best_reading(reading: Reading | None) -> str | None:
-    """Return the best candidate, or None if there is none."""
-    return reading[0][int(reading[1].argmax())] if reading and reading[0] else None
+def best_reading(reading: Reading | None, min_score: float = 0.0) -> str | None:
+    """Return the best candidate, or None if there is none or its score is below `min_score`."""
+    if not reading or not reading[0]:
+        return None
+    best = int(reading[1].argmax())
+    return reading[0][best] if reading[1][best] >= min_score else None
 
 
 class HanziToPinyinPipeline(Pipeline):
@@ -48,20 +55,33 @@ class HanziToPinyinPipeline(Pipeline):
 
     Each hanzi gets the best of the readings that the lexicon gives it. Phrases of the lexicon are matched from left to
     right and from right to left, and each of the two adds half of `phrase_bonus` to the score of its reading. A hanzi
-    that the tokenizer does not know has the reading of the phrases or its most common one. Entries of the user
-    dictionary overrule everything.
+    that the tokenizer does not know has the reading of the phrases or its most common one. Names overrule that if asked
+    for, then entries of the user dictionary, and readings written into the text (`inline.InlineText`) overrule everything.
+    Traditional text is read as Simplified, and each character keeps to the readings of the Traditional one.
 
     Args (of the constructor or of a call):
-        dictionary (`UserDictionary`, mapping or path, *optional*): see `lexicon.UserDictionary`.
+        dictionary (`UserDictionary`, mapping or path, *optional*): see `lexicon.UserDictionary`; its phrases are looked
+            for in the text as given, and in its Simplified form.
+        names (`bool`, *optional*, defaults to `False`): read surnames and places as such, see `names.name_readings`.
+        neutral_tone (`bool`, *optional*, defaults to `True`): `False` gives words with a lexical neutral tone their full
+            tones (衣服 yi1 fu2); particles stay neutral.
         style (`str`, *optional*, defaults to `"tone3"`): how pinyin is written, a name in `pinyin.STYLES`.
+        min_score (`float`, *optional*, defaults to 0): a reading less probable than this (0-1) is None.
+        sandhi (`bool`, *optional*, defaults to `False`): items also have `sandhi`, the syllable as spoken, see
+            `sandhi.spoken`.
+        merge_erhua (`bool`, *optional*, defaults to `False`): the suffix 儿 and the character before it are one item, with
+            one syllable (点儿 dianr3).
+        rare_readings (`bool`, *optional*, defaults to `False`): candidates are all readings of the dictionaries, also those
+            that hardly anybody uses (`lexicon.left_out`).
         phrase_bonus (`float`, *optional*): in log space; defaults to the `phrase_bonus` in the model config, or 0.
         use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, which is what plain
             ``pipeline("token-classification")`` gives; the five best are the candidates.
         batch_size (`int`, *optional*, defaults to 32): windows a forward pass.
 
     Returns (for one text; a list of these for a list, a generator for any other iterable):
-        `list[dict]`: one item a hanzi, in order: `char`, `pinyin` (None if nobody knows it), `score` (probability, 0-1),
-        `start` and `end` (offsets in the text as given), `candidates` (list of `pinyin` and `score`, best first).
+        `list[dict]`: one item a hanzi, in order: `char`, `pinyin` (None if nobody knows it or it is below `min_score`),
+        `score` (probability, 0-1), `start` and `end` (offsets in the text as given), `candidates` (list of `pinyin` and
+        `score`, best first).
     """
 
     _load_processor = False
@@ -90,28 +110,58 @@ class HanziToPinyinPipeline(Pipeline):
             table[i, : len(ids)] = torch.tensor(ids)
         return table
 
-    def _sanitize_parameters(self, dictionary=None, style=None, phrase_bonus=None, use_lexicon=None, batch_size=None):
-        decoding = {"phrase_bonus": phrase_bonus, "use_lexicon": use_lexicon}
-        if dictionary is not None:
-            if isinstance(dictionary, (str, Path)):
-                dictionary = UserDictionary.load(dictionary)
-            elif not isinstance(dictionary, UserDictionary):
-                dictionary = UserDictionary.from_mapping(dictionary)
-            decoding["dictionary"] = dictionary
+    def _sanitize_parameters(
+        self,
+        dictionary=None,
+        names=None,
+        neutral_tone=None,
+        style=None,
+        min_score=None,
+        sandhi=None,
+        merge_erhua=None,
+        rare_readings=None,
+        phrase_bonus=None,
+        use_lexicon=None,
+        batch_size=None,
+    ):
+        if isinstance(dictionary, (str, Path)):
+            dictionary = UserDictionary.load(dictionary)
+        elif dictionary is not None and not isinstance(dictionary, UserDictionary):
+            dictionary = UserDictionary.from_mapping(dictionary)
         if style is not None:
             to_style("a1", style)  # an unknown style is an error here, not in the middle of a stream
-            decoding["style"] = style
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise InputError(f"min_score must be from 0 to 1, got {min_score}")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        forward = {} if batch_size is None else {"batch_size": batch_size}
-        return {}, forward, {key: value for key, value in decoding.items() if value is not None}
+        # `Pipeline` keeps three kinds apart: here what is for the model, for decoding and for the items.
+        return tuple(
+            {key: value for key, value in part.items() if value is not None}
+            for part in (
+                {"batch_size": batch_size},
+                {
+                    "dictionary": dictionary,
+                    "names": names,
+                    "neutral_tone": neutral_tone,
+                    "phrase_bonus": phrase_bonus,
+                    "use_lexicon": use_lexicon,
+                },
+                {
+                    "style": style,
+                    "min_score": min_score,
+                    "sandhi": sandhi,
+                    "merge_erhua": merge_erhua,
+                    "rare_readings": rare_readings,
+                },
+            )
+        )
 
     def __call__(self, inputs: str | Iterable[str], **kwargs):
         """Read one text, a list of texts, or a stream of texts. See the class for the parameters and the result."""
-        batch_size, decoding = self._parameters(kwargs)
-        style = decoding.get("style", "tone3")
-        stream = self._stream(_as_texts(inputs), batch_size, decoding)
-        results = (self._items(text, found, style) for text, found in stream)
+        batch_size, decoding, output = self._parameters(kwargs)
+        results = (
+            self._items(text, found, **output) for text, found in self._stream(_as_texts(inputs), batch_size, decoding)
+        )
         if isinstance(inputs, str):
             return next(results)
         return list(results) if isinstance(inputs, Sequence) else results
@@ -119,18 +169,20 @@ class HanziToPinyinPipeline(Pipeline):
     def readings(self, texts: Iterable[str], **kwargs) -> Iterator[list[str | None]]:
         """Read texts and yield, for each, a list as long as the text: the pinyin of a hanzi, None for all else.
 
-        The same decoding as a call without the items around it: the column layout of the datasets.
+        The same decoding as a call without the items around it: the column layout of the datasets. Of what is about items
+        `style` and `min_score` count.
         """
-        batch_size, decoding = self._parameters(kwargs)
-        style = decoding.get("style", "tone3")
-        for _, found in self._stream(texts, batch_size, decoding):
-            yield [best and to_style(best, style) for best in map(best_reading, found)]
+        batch_size, decoding, output = self._parameters(kwargs)
+        style, min_score = output.get("style", "tone3"), output.get("min_score", 0.0)
+        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
+            best = (best_reading(reading, min_score) for reading in found)
+            yield [syllable and to_style(syllable, style) for syllable in best]
 
-    def _parameters(self, kwargs: dict) -> tuple[int, dict]:
-        _, forward, decoding = self._sanitize_parameters(**kwargs)
+    def _parameters(self, kwargs: dict) -> tuple[int, dict, dict]:
+        model, decoding, output = self._sanitize_parameters(**kwargs)
         # `Pipeline` keeps the batch size of the constructor for itself.
-        batch_size = forward.get("batch_size") or self._batch_size or 32
-        return batch_size, {**self._postprocess_params, **decoding}
+        batch_size = model.get("batch_size") or self._batch_size or 32
+        return batch_size, {**self._forward_params, **decoding}, {**self._postprocess_params, **output}
 
     def _stream(
         self, texts: Iterable[str], batch_size: int, decoding: dict
@@ -147,9 +199,10 @@ class HanziToPinyinPipeline(Pipeline):
         texts = iter(texts)
         while chunk := list(itertools.islice(texts, CHUNK)):
             found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
-            pieces = sorted(self.preprocess(chunk), key=lambda piece: piece.end - piece.start)
+            simplified = list(map(to_simplified, chunk))
+            pieces = sorted(self.preprocess(simplified), key=lambda piece: piece.end - piece.start)
             for first in range(0, len(pieces), batch_size):
-                self._read(chunk, pieces[first : first + batch_size], found, use_lexicon)
+                self._read(simplified, pieces[first : first + batch_size], found, use_lexicon)
             yield from zip(chunk, found, strict=True)
 
     def preprocess(self, texts: Sequence[str]) -> list[_Window]:
@@ -197,18 +250,35 @@ class HanziToPinyinPipeline(Pipeline):
         text: str,
         scores: Sequence[Reading | None],
         dictionary: UserDictionary | None = None,
+        names: bool = False,
+        neutral_tone: bool = True,
         phrase_bonus: float | None = None,
         use_lexicon: bool = True,
-        style: str = "tone3",
     ) -> list[Reading | None]:
-        """Turn scores into probabilities: fallback for unknown hanzi, phrase votes, softmax, user dictionary."""
+        """Turn scores into probabilities: fallback for unknown hanzi, phrase votes, softmax, names, user dictionary,
+        readings in the text, neutral tone.
+        """
         bonus = getattr(self.model.config, "phrase_bonus", 0.0) if phrase_bonus is None else phrase_bonus
+        simplified = to_simplified(text)
         votes = []
-        if use_lexicon and any(map(is_polyphone, text)):
-            votes = [phrase_table().readings(text, backward) for backward in (False, True)]
+        if use_lexicon and any(map(is_polyphone, simplified)):
+            votes = [phrase_table().readings(simplified, backward) for backward in (False, True)]
+        fixed = {}
+        if names:
+            fixed.update(name_readings(simplified))
+        if dictionary:
+            # An entry in the characters of the text comes before one in Simplified.
+            for form in (simplified, text) if simplified != text else (text,):
+                fixed.update(dictionary.readings(form))
+        if isinstance(text, InlineText):
+            fixed.update(text.readings)
+
         result = list(scores)
-        for at, char in enumerate(text):
+        for at, char in enumerate(simplified):
             if not is_hanzi(char):
+                continue
+            if fixed.get(at):
+                result[at] = (fixed[at],), np.ones(1)
                 continue
             labels, found = result[at] or (readings(char), np.zeros(len(readings(char)), dtype=np.float32))
             if not use_lexicon and result[at]:
@@ -220,25 +290,82 @@ class HanziToPinyinPipeline(Pipeline):
                     weight = bonus / 2 if result[at] else 5.0
                     found = found + np.where([label == vote[at] for label in labels], weight, 0.0)
             exponents = np.exp(found - found.max(initial=-np.inf))
+            if char != text[at]:
+                own = np.isin(labels, readings_of_pair(text[at], char))
+                exponents = np.where(own, exponents, 0.0) if own.any() else exponents
             result[at] = labels, exponents / exponents.sum()
-        for at, reading in dictionary.readings(text).items() if dictionary else ():
-            if reading is not None:
-                result[at] = (reading,), np.ones(1)
+            if not neutral_tone:
+                result[at] = _with_full_tones(char, result[at])
         return result
 
-    def _items(self, text: str, found: list[Reading | None], style: str) -> list[dict]:
-        items = []
+    def _items(
+        self,
+        text: str,
+        found: list[Reading | None],
+        style: str = "tone3",
+        min_score: float = 0.0,
+        sandhi: bool = False,
+        merge_erhua: bool = False,
+        rare_readings: bool = False,
+    ) -> list[dict]:
+        simplified = to_simplified(text)
+        best = list(map(best_reading, found))
+        aloud = spoken(simplified, best) if sandhi else best
+        items: list[dict] = []
         for at, reading in enumerate(found):
             if reading is None:
                 continue
+            syllable = {"pinyin": best[at], **({"sandhi": aloud[at]} if sandhi else {})}
             labels, scores = reading
+            order = [i for i in np.argsort(-scores, kind="stable") if scores[i] > 0]
+            known = None if rare_readings else common_readings(simplified[at])
             candidates = [
-                {"pinyin": to_style(labels[i], style), "score": float(scores[i])}
-                for i in np.argsort(-scores, kind="stable")
+                (labels[i], float(scores[i])) for i in order if i == order[0] or known is None or labels[i] in known
             ]
-            best = candidates[0] if candidates else {"pinyin": None, "score": 0.0}
-            items.append({"char": text[at], **best, "start": at, "end": at + 1, "candidates": candidates})
-        return items
+            score = candidates[0][1] if candidates else 0.0
+            start = at
+            last = items[-1] if items else None
+            if merge_erhua and best[at] == "r5" and last and last["end"] == at and best[at - 1] not in (None, "r5"):
+                items.pop()
+                start, score = last["start"], score * last["score"]
+                syllable = {key: with_erhua(value) for key, value in last["syllable"].items()}
+                candidates = [(with_erhua(label), value) for label, value in last["candidates"]]
+            items.append(
+                {
+                    "char": text[start : at + 1],
+                    "syllable": syllable,
+                    "score": score,
+                    "start": start,
+                    "end": at + 1,
+                    "candidates": candidates,
+                }
+            )
+        return [self._written(item, style, min_score) for item in items]
+
+    @staticmethod
+    def _written(item: dict, style: str, min_score: float) -> dict:
+        """Return an item as users get it: syllables in their style, none below their threshold."""
+        syllable = item.pop("syllable")
+        if item["score"] < min_score:
+            syllable = dict.fromkeys(syllable)
+        return {
+            "char": item.pop("char"),
+            **{key: value and to_style(value, style) for key, value in syllable.items()},
+            **item,
+            "candidates": [{"pinyin": to_style(label, style), "score": score} for label, score in item["candidates"]],
+        }
+
+
+def _with_full_tones(char: str, reading: Reading) -> Reading:
+    """Return candidates without lexical neutral tones: their probability goes to the best one that differs in tone only."""
+    labels, scores = reading[0], reading[1].copy()
+    neutral = [i for i, label in enumerate(labels) if label in tone_variants(char)]
+    for i in neutral:
+        full = [j for j, label in enumerate(labels) if j not in neutral and label[:-1] == labels[i][:-1]]
+        if full:
+            scores[max(full, key=scores.__getitem__)] += scores[i]
+            scores[i] = 0.0
+    return labels, scores
 
 
 def _as_texts(inputs: str | Iterable[str]) -> Iterator[str]:

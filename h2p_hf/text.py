@@ -20,6 +20,7 @@ _HANZI = (
     (0x30000, 0x3347F),
 )
 _STARTS = [start for start, _ in _HANZI]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SENTENCE_END = re.compile(r"[。！？!?；;…\n]+[”’」』）)\"']*")
 
 
@@ -35,6 +36,36 @@ def is_hanzi(char: str) -> bool:
         return False
     start, end = _HANZI[bisect.bisect_right(_STARTS, code) - 1]
     return start <= code <= end
+
+
+def encodable(text: str) -> str:
+    """Return a text with U+FFFD for each lone surrogate, which libraries written in other languages cannot take; it stays
+    as long as it was.
+    """
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """Cut a text into words.
+
+    Args:
+        text (`str`): Simplified text.
+
+    Returns:
+        `list[tuple[int, int]]`: start and end offsets, in order, covering the text: the words of jieba's dictionary by its
+        most likely path; it guesses no unknown words, which would be long ones.
+
+    Example:
+        >>> words("展览馆里,ok")
+        [(0, 3), (3, 4), (4, 5), (5, 7)]
+    """
+    import rjieba  # its dictionary takes a tenth of a second to load
+
+    spans, at = [], 0
+    for word in rjieba.cut(encodable(text), False):
+        spans.append((at, at + len(word)))
+        at += len(word)
+    return spans
 
 
 def windows(text: str, size: int, overlap: int) -> list[tuple[int, int]]:

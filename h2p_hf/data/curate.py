@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from ..errors import InputError, run
 from ..files import atomic_write
-from ..lexicon import general_standard, is_polyphone, phrase_table, readings, tone_variants
+from ..lexicon import general_standard, is_polyphone, left_out, phrase_table, readings, tone_variants
 from ..text import is_hanzi, read_lines
 from .bundled import FOLDER, KINDS, SPLITS, Sentence, read_sentences
 
@@ -31,12 +31,6 @@ OVERLAP = 0.5
 (containment: Broder 1997, On the resemblance and containment of documents)."""
 LONGEST_WORD = 8
 """Longest phrase that counts as a word around a trap, in characters."""
-
-
-def left_out() -> dict[tuple[str, str], str]:
-    """Return the readings that our sentences leave out on purpose, with the reason, by character and reading."""
-    rows = (line.split("\t") for _, line in read_lines(FOLDER.parent / "left_out.tsv"))
-    return {(char, reading): reason for char, reading, reason in rows}
 
 
 def near_duplicates(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:

@@ -1,0 +1,62 @@
+"""Readings written into the text itself: 长[chang2]江."""
+
+import re
+
+from .pinyin import normalize
+from .text import is_hanzi
+
+_MARKUP = re.compile(r"\\([\[\]])|\[([^\[\]\\\n]*)\]")
+
+
+class InlineText(str):
+    """A text whose author fixed some readings in brackets: the text without the brackets, to be passed to the pipeline.
+
+    A bracket after hanzi that holds one syllable fixes the reading of the last of them, one with several syllables those
+    of as many (``长江[chang2 jiang1]``), in any notation (``cháng``, ``chang2``). Any other bracket is plain text, such as
+    ``[1]``, ``[chang9]``, or more syllables than hanzi; so is one written with backslashes: ``\\[chang2\\]``.
+
+    Args:
+        source (`str`): the text with brackets.
+
+    Attributes:
+        source (`str`): what was given.
+        offsets (`tuple[int, ...]`): where each character of this text, and then its end, is in `source`.
+        readings (`dict[int, str]`): the fixed readings in normal form, by offset in this text.
+
+    Example:
+        >>> text = InlineText("长[chang2]江[1]")
+        >>> text, text.readings, text.offsets
+        ('长江[1]', {0: 'chang2'}, (0, 9, 10, 11, 12, 13))
+    """
+
+    source: str
+    offsets: tuple[int, ...]
+    readings: dict[int, str]
+
+    def __new__(cls, source: str) -> "InlineText":
+        kept: list[int] = []  # offsets in the source of what is text
+        readings: dict[int, str] = {}
+        at = 0
+        for match in _MARKUP.finditer(source):
+            kept += range(at, match.start())
+            escaped, content = match.groups()
+            fixed = None if escaped else _syllables(content)
+            hanzi = kept[-len(fixed) :] if fixed else []
+            if escaped:
+                kept.append(match.start(1))
+            elif fixed and len(hanzi) == len(fixed) and all(is_hanzi(source[place]) for place in hanzi):
+                readings.update(zip(range(len(kept) - len(fixed), len(kept)), fixed, strict=True))
+            else:
+                kept += range(*match.span())
+            at = match.end()
+        kept += range(at, len(source))
+        text = super().__new__(cls, "".join(source[place] for place in kept))
+        text.source, text.offsets, text.readings = source, (*kept, len(source)), readings
+        return text
+
+
+def _syllables(content: str) -> list[str] | None:
+    try:
+        return [normalize(syllable) for syllable in content.split()]
+    except ValueError:
+        return None

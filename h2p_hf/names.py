@@ -1,0 +1,86 @@
+"""Names: surnames and places whose readings are not the common ones of their characters."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+import rjieba
+
+from .lexicon import PhraseTable, phrase_table
+from .text import encodable, is_hanzi, words
+
+_TITLES = tuple(
+    "先生 女士 小姐 太太 夫人 老师 教授 博士 院士 医生 大夫 护士 律师 法官 经理 总监 总裁 董事 主任 主席 主管 书记 局长 处长 科长 "
+    "部长 省长 市长 县长 镇长 村长 校长 院长 所长 站长 队长 班长 组长 厂长 店长 行长 会长 社长 团长 师长 连长 排长 司令 将军 "
+    "老板 师傅 工程师 警官 同学 同志 导演 编辑 记者 教练 秘书 法师 道长 公子 姑娘 大爷 大妈 大哥 大姐 叔叔 阿姨 爷爷 奶奶 伯伯 "
+    "某 总 氏".split()
+)
+# 应老师要求, 都先生, 过主任, 任经理: too often a word of its own, so that these need more than a title or 老 after them.
+_OFTEN_WORDS = frozenset("应都过那能相句种折强占")
+_BEFORE_NAMES = frozenset("的和与跟给请找问是叫向对让被由及同比、，。！？；：“（ \n")
+_ENTRY = re.compile(r"[^\s、，,;；/]+")
+
+
+@cache
+def _tables() -> tuple[dict[str, tuple[str, ...]], PhraseTable]:
+    """Return the readings of surnames, and the table of places."""
+    kinds: dict[str, dict[str, tuple[str, ...]]] = {"surname": {}, "place": {}}
+    for line in files("h2p_hf").joinpath("resources/names.tsv").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            kind, name, found = line.split("\t")
+            kinds[kind][name] = tuple(found.split())
+    return kinds["surname"], PhraseTable(kinds["place"])
+
+
+def name_readings(text: str) -> dict[int, str]:
+    """Find surnames and places in a text and return their readings by offset.
+
+    Both come from a table of those that are not read as usual (``resources/names.tsv``). A surname is one
+
+    - at the start of each entry, if the text is nothing but a list of two to four hanzi each (contacts);
+    - before a title (单老师, 任总, 查某) or after 姓, 老 or 小 (老解), if it is a word of its own there;
+    - at the start of a word that jieba tags as a person's name (``nr``) and the phrase dictionary does not have.
+
+    Args:
+        text (`str`): Simplified text.
+
+    Example:
+        >>> name_readings("单老师姓单")
+        {0: 'shan4', 4: 'shan4'}
+        >>> name_readings("老师单独查资料"), name_readings("查良镛、任正非")
+        ({}, {0: 'zha1', 4: 'ren2'})
+    """
+    surnames, places = _tables()
+    starts = []
+    entries = [entry for entry in _ENTRY.finditer(text)]
+    if all(2 <= len(entry[0]) <= 4 and all(map(is_hanzi, entry[0])) for entry in entries):
+        starts += [entry.start() for entry in entries if entry[0] not in phrase_table()]
+    spans = [(text[start:end], start) for start, end in words(text)]
+    for (before, _), (word, start), (after, _) in zip([("", 0), *spans], spans, [*spans[1:], ("", 0)], strict=False):
+        if word.startswith("姓") and len(word) > 1:
+            starts.append(start + 1)
+        if word in surnames and (len(word) == 2 or _alone(before, word, after)):
+            starts.append(start)
+    at = 0
+    for word, tag in rjieba.tag(encodable(text)):
+        if tag == "nr" and 2 <= len(word) <= 4 and word not in phrase_table():
+            starts.append(at)
+        at += len(word)
+    found = places.readings(text)
+    for start in starts:
+        for name in (text[start : start + 2], text[start : start + 1]):
+            if reading := surnames.get(name):
+                found.update(enumerate(reading, start))
+                break
+    return found
+
+
+def _alone(before: str, char: str, after: str) -> bool:
+    """Return whether a word of one character, between two others, stands where a surname does."""
+    if before == "姓":
+        return True
+    if char in _OFTEN_WORDS:
+        return False
+    if after.startswith(_TITLES):
+        return char != "任" or not before or before in _BEFORE_NAMES
+    return before in ("老", "小") and before + char not in phrase_table()
