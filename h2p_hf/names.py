@@ -52,7 +52,7 @@ def name_readings(text: str) -> dict[int, str]:
     """
     surnames, places = _tables()
     starts = []
-    entries = [entry for entry in _ENTRY.finditer(text)]
+    entries = list(_ENTRY.finditer(text))
     if all(2 <= len(entry[0]) <= 4 and all(map(is_hanzi, entry[0])) for entry in entries):
         starts += [entry.start() for entry in entries if entry[0] not in phrase_table()]
     spans = [(text[start:end], start) for start, end in words(text)]

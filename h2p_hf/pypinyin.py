@@ -25,8 +25,8 @@ from pypinyin.core import Pinyin
 from pypinyin.seg.simpleseg import simple_seg
 
 from .lexicon import UserDictionary, tone_variants
-from .pipelines import HanziToPinyinPipeline, pipeline
 from .pinyin import normalize
+from .pipelines import HanziToPinyinPipeline, pipeline
 from .sandhi import spoken
 from .traditional import to_simplified
 

@@ -141,7 +141,7 @@ def ssml(text: str, items: Sequence[dict], engine: str = "azure", every_word: bo
     body = ""
     for piece, word in pieces(text, items):
         spoken = [reading(item) for item in word]
-        if not all(spoken) or not (every_word or any(map(_in_doubt, to_simplified(piece)))):
+        if not word or not all(spoken) or not (every_word or any(map(_in_doubt, to_simplified(piece)))):
             body += _xml(piece)
             continue
         if not all(_TONE3.fullmatch(syllable) for syllable in spoken):

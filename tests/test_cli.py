@@ -35,6 +35,47 @@ def test_convert_json_with_dictionary(tiny_checkpoint, capsys, tmp_path):
     assert row["pinyin"][1]["pinyin"] == "zhǎng"
 
 
+def test_formats_and_options(tiny_checkpoint, capsys, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("你好\tni3 hao3\n一点儿\tyi1 dian3 r5\n老师\tlao3 shi1\n", encoding="utf-8")
+    common = ["--model", tiny_checkpoint, "--dictionary", str(words)]
+    for argv, wanted in [
+        (["你好，江", "--format", "words"], "你好(nǐ hǎo)，江(jiāng)"),
+        (["你好", "--sandhi"], "ní hǎo"),
+        (["一点儿", "--merge_erhua"], "yī diǎnr"),
+        (["长[cháng]江[1]", "--inline"], "cháng jiāng[1]"),
+        (["長[zhang3]江", "--inline", "--format", "words"], "長江(zhǎng jiāng)"),
+        (["单老师", "--names", "--format", "words"], "单(shàn)老师(lǎo shī)"),
+        (["行江", "--min_score", "1"], "行 jiāng"),
+        (["a<江", "--format", "ruby"], "a&lt;<ruby>江<rp>(</rp><rt>jiāng</rt><rp>)</rp></ruby>"),
+        (["你好", "--format", "ssml", "--engine", "polly"], '<speak><phoneme alphabet="x-amazon-pinyin" ph="ni3 hao3">你好</phoneme></speak>'),
+    ]:  # fmt: skip
+        assert main(["convert", *argv, *common]) == 0
+        assert capsys.readouterr().out == wanted + "\n", argv
+    assert main(["convert", "你好", "--sandhi", "--format", "json", *common]) == 0
+    first = json.loads(capsys.readouterr().out)["pinyin"][0]
+    assert (first["pinyin"], first["sandhi"]) == ("nǐ", "ní")
+
+
+def test_review(tiny_checkpoint):
+    done = h2p("convert", "--review", "3", "--model", tiny_checkpoint, stdin="江\n长江还行\n银行\n")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    assert len(rows) == 3 and {row[0] for row in rows} <= {"2", "3"}
+    assert [row[2] for row in rows] == sorted(row[2] for row in rows)
+    assert all("【" in row[3] and len(row[4].split()) >= 4 for row in rows)
+
+
+def test_annotate_with_sandhi(tiny_checkpoint, tmp_path):
+    source, target, words = tmp_path / "in.txt", tmp_path / "out.jsonl", tmp_path / "words.txt"
+    source.write_text("你好，a\n", encoding="utf-8")
+    words.write_text("你好\tni3 hao3\n", encoding="utf-8")
+    options = ["--sandhi", "--style", "tone", "--dictionary", str(words), "--model", tiny_checkpoint]
+    assert main(["annotate", str(source), str(target), *options]) == 0
+    row = json.loads(target.read_text("utf-8"))
+    assert (row["pinyin"], row["sandhi"]) == (["nǐ", "hǎo", None, None], ["ní", "hǎo", None, None])
+
+
 def test_standard_input_line_by_line(tiny_checkpoint):
     done = h2p("convert", "--model", tiny_checkpoint, stdin="江\n\nabc\n水")
     assert done.returncode == 0, done.stderr
@@ -82,6 +123,12 @@ def bad_input_cases(tmp_path, checkpoint, bare):
         "batch size": (["annotate", str(words), out, "--batch_size", "0", *model], "--batch_size must be at least 1"),
         "no such model": (["convert", "好", "--model", "./none"], "no checkpoint folder ./none"),
         "no labels": (["convert", "好", "--model", bare], "has no pinyin labels: fine-tune it first"),
+        "min_score": (["convert", "好", "--min_score", "7", *model], "min_score must be from 0 to 1, got 7"),
+        "review": (["convert", "好", "--review", "0", *model], "--review must be at least 1, got 0"),
+        "ssml": (
+            ["convert", "好", "--format", "ssml", "--style", "tone", *model],
+            "know tone3 only: leave out --style",
+        ),
         "dictionary": (["convert", "好", *model, "--dictionary", str(words)], "长江 has 2 characters but 1 readings"),
     }
 

@@ -1,7 +1,7 @@
 from importlib.resources import files
 
 import pytest
-from pypinyin_dict.pinyin_data import ktghz2013
+from pypinyin_dict.pinyin_data import ktghz2013, kxhc1983
 
 from h2p_hf import InputError
 from h2p_hf.lexicon import (
@@ -46,7 +46,8 @@ def test_additions_add_something():
             char, reading, kind = line.split("\t")
             assert kind in ("reading", "neutral")
             assert normalize(reading) == reading
-            assert reading not in [normalize(raw) for raw in ktghz2013.pinyin_dict[ord(char)].split(",")], line
+            table = ktghz2013.pinyin_dict if ord(char) in ktghz2013.pinyin_dict else kxhc1983.pinyin_dict
+            assert reading not in [normalize(raw) for raw in table[ord(char)].split(",")], line
 
 
 def test_longest_match_from_the_left():
@@ -117,3 +118,14 @@ def test_bad_user_dictionary(tmp_path, line, message):
 def test_missing_user_dictionary(tmp_path):
     with pytest.raises(InputError, match="cannot read .*: No such file"):
         UserDictionary.load(tmp_path / "none.txt")
+
+
+def test_question_mark_leaves_a_hanzi_to_the_model():
+    dictionary = UserDictionary.from_mapping({"长安行": "chang2 an1 ?"})
+    assert dictionary.readings("长安行") == {0: "chang2", 1: "an1", 2: None}
+
+
+def test_phrases_of_ours_may_leave_a_reading_open():
+    assert phrase_table().readings("衣服")[1] == "fu5"
+    table = PhraseTable({"ab": ("x", None)})
+    assert table.readings("ab") == {0: "x", 1: None}

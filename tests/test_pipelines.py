@@ -83,6 +83,28 @@ def test_user_dictionary_overrules_the_model(pipe, tmp_path):
     assert [i["pinyin"] for i in pipe(text, dictionary=str(path))[2:5]] == ["xing2", "zhang3", "chang2"]
 
 
+def test_dictionary_entries_win_whatever_the_words_are(pipe):
+    # 长大 and 大了 are words; entries that cut across them count all the same, the longest one at each place.
+    text = "银行长大了不起"
+    for entries, wanted in [
+        ({"行长": "xing2 chang2"}, {1: "xing2", 2: "chang2"}),
+        ({"大了不": "dai4 liao3 bu4"}, {3: "dai4", 4: "liao3"}),
+        ({"长": "chang2", "长大": "zhang3 dai4", "大了": "da4 le5"}, {2: "zhang3", 3: "dai4"}),
+        ({"行": "heng2", "行长": "? chang2"}, {2: "chang2"}),
+    ]:
+        found = {i["start"]: i["pinyin"] for i in pipe(text, dictionary=entries)}
+        assert {at: found[at] for at in wanted} == wanted
+
+
+def test_large_dictionary(pipe, tmp_path):
+    path = tmp_path / "words.tsv"
+    rows = [f"{chr(0x4E00 + i)}{chr(0x4E00 + j)}\ta1 a1\n" for i in range(300) for j in range(100)]
+    path.write_text("".join(rows) + "银行\theng2 xing2\n", encoding="utf-8")
+    dictionary = h2p_hf.UserDictionary.load(path)
+    assert len(dictionary.entries) == 30_001
+    assert [i["pinyin"] for i in pipe("银行一丁", dictionary=dictionary)] == ["heng2", "xing2", "a1", "a1"]
+
+
 def test_phrase_bonus(pipe):
     assert pipe("银行", phrase_bonus=1000.0)[1]["pinyin"] == "hang2"
     assert pipe("银行", phrase_bonus=-1000.0)[1]["pinyin"] != "hang2"

@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from ..errors import InputError, run
 from ..files import atomic_write
 from ..lexicon import general_standard, is_polyphone, left_out, phrase_table, readings, tone_variants
-from ..text import is_hanzi, read_lines
+from ..text import is_hanzi
 from .bundled import FOLDER, KINDS, SPLITS, Sentence, read_sentences
 
 LENGTHS = (6, 40)
