@@ -51,7 +51,7 @@ def readings(char: str) -> tuple[str, ...]:
         >>> readings("行")
         ('xing2', 'hang2', 'heng2')
         >>> readings("王"), readings("A")
-        (('wang2',), ())
+        (('wang2', 'wang5'), ())
     """
     if len(char) != 1 or not is_hanzi(char):
         return ()
@@ -73,8 +73,8 @@ def common_readings(char: str) -> tuple[str, ...]:
     """Return the readings of a character that living speakers use: `readings` without those in `left_out`.
 
     Example:
-        >>> readings("什"), common_readings("什")
-        (('shen2', 'shi2', 'she2'), ('shen2', 'shi2'))
+        >>> readings("从"), common_readings("从")
+        (('cong2', 'cong1'), ('cong2',))
     """
     return tuple(reading for reading in readings(char) if (char, reading) not in left_out())
 

@@ -172,11 +172,17 @@ class HanziToPinyinPipeline(Pipeline):
         The same decoding as a call without the items around it: the column layout of the datasets. Of what is about items
         `style` and `min_score` count.
         """
-        batch_size, decoding, output = self._parameters(kwargs)
+        _, _, output = self._parameters(kwargs)
         style, min_score = output.get("style", "tone3"), output.get("min_score", 0.0)
-        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
+        for found in self.probabilities(texts, **kwargs):
             best = (best_reading(reading, min_score) for reading in found)
             yield [syllable and to_style(syllable, style) for syllable in best]
+
+    def probabilities(self, texts: Iterable[str], **kwargs) -> Iterator[list[Reading | None]]:
+        """Read texts and yield, for each, a list as long as the text: the candidates of a hanzi and their probabilities."""
+        batch_size, decoding, _ = self._parameters(kwargs)
+        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
+            yield found
 
     def _parameters(self, kwargs: dict) -> tuple[int, dict, dict]:
         model, decoding, output = self._sanitize_parameters(**kwargs)

@@ -28,6 +28,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from .data import label_monophones, load, load_all
 from .errors import InputError
+from .evaluation import evaluate_system, load_system, pipeline_system, report_folder, table, write_report
 from .files import atomic_write
 from .metrics import build_compute_metrics, pinyin_scores
 from .modeling import (
@@ -356,6 +357,7 @@ def build_trainer(
     splits: Splits,
     args: PinyinTrainingArguments,
     longest: int | None = None,
+    trainer_class: type[PinyinTrainer] = PinyinTrainer,
 ) -> PinyinTrainer:
     """Tokenise the datasets and wire model, loss, metric and early stopping together.
 
@@ -380,7 +382,7 @@ def build_trainer(
         raise InputError("the training data has no labelled character")
     args.include_for_metrics = ["inputs"]
     stopping = args.early_stopping_patience and args.load_best_model_at_end and args.eval_strategy != "no"
-    return PinyinTrainer(
+    return trainer_class(
         model=model,
         args=args,
         train_dataset=train,
@@ -392,6 +394,62 @@ def build_trainer(
         callbacks=[EarlyStoppingCallback(args.early_stopping_patience)] if stopping else None,
         allowed=candidate_mask(tokenizer, label2id) if args.candidate_loss else None,
     )
+
+
+def fine_tune(
+    trainer: PinyinTrainer, splits: Splits, data_args: DataArguments, model_args: ModelArguments
+) -> HanziToPinyinPipeline | None:
+    """Evaluate, train (or go on from the last checkpoint), save, and evaluate what was saved.
+
+    Writes checkpoint, metrics.json and the folder `evaluation` into the output folder and prints a table. To be called by
+    every process.
+
+    Returns:
+        `HanziToPinyinPipeline`: of the saved checkpoint, with the phrase bonus chosen on validation; None in other processes
+        than the main one.
+
+    Raises:
+        InputError: if the output folder belongs to a run with other options, or a baseline is not installed.
+    """
+    args, tokenizer = trainer.args, trainer.processing_class
+    output = Path(args.output_dir)
+    main_process = trainer.is_world_process_zero()
+    results: dict[tuple[str, str], dict[str, float]] = {}
+    if main_process:
+        check_same_run(output, model_args, data_args, args)
+        systems = {name: load_system(name, majority_data=splits.train) for name in data_args.baselines}
+        # Not by trainer.evaluate(): under several processes that would keep the model out of DDP.
+        systems["before"] = pipeline_system(make_pipeline(trainer.model, tokenizer))
+        for name, test in splits.tests.items():
+            for system, read in systems.items():
+                results[name, system] = evaluate_system(read, test)[0]
+
+    checkpoint = args.resume_from_checkpoint or last_complete_checkpoint(output)
+    if checkpoint and main_process:
+        print(f"going on from {checkpoint}; to start afresh, delete it or give another --output_dir")
+    trained = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.log_metrics("train", trained.metrics)
+    trainer.save_metrics("train", trained.metrics)
+    trainer.save_state()
+    save_final(trainer)
+    if not main_process:
+        return None
+
+    pipe = make_pipeline(load_model(str(output)).to(args.device), tokenizer)
+    bonus = tune_phrase_bonus(pipe, splits.validation)
+    pipe.model.config.save_pretrained(output)
+    for name, test in splits.tests.items():
+        argmax, _ = evaluate_system(pipeline_system(pipe, use_lexicon=False), test)
+        scores, predictions = evaluate_system(pipeline_system(pipe), test)
+        results |= {(name, "after, argmax"): argmax, (name, "after"): scores}
+        write_report(report_folder(output, "evaluation", name), test, predictions, scores, f"{name}, {output}")
+    report: dict = {"world_size": args.world_size, "phrase_bonus": bonus}
+    for (name, system), scores in results.items():
+        report.setdefault(name, {})[system] = scores
+    with atomic_write(output / "metrics.json") as file:
+        json.dump(report, file, indent=2, ensure_ascii=False)
+    print(table(results))
+    return pipe
 
 
 def last_complete_checkpoint(output_dir: str | Path) -> str | None:

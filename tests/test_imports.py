@@ -8,7 +8,8 @@ import h2p_hf
 PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
 ORDER = ["errors", "files", "pinyin", "text", "inline", "lexicon", "traditional", "names", "sandhi", "baselines", "data",
-         "modeling", "metrics", "pipelines", "rendering", "pypinyin", "evaluation", "training", "cli"]  # fmt: skip
+         "modeling", "metrics", "pipelines", "rendering", "pypinyin", "evaluation",
+         "training", "distillation", "cli"]  # fmt: skip
 
 
 def test_modules_import_only_downwards():
