@@ -1,7 +1,9 @@
 """Readings written into the text itself: 长[chang2]江."""
 
 import re
+from collections.abc import Sequence
 
+from .lexicon import readings
 from .pinyin import normalize
 from .text import is_hanzi
 
@@ -12,8 +14,9 @@ class InlineText(str):
     """A text whose author fixed some readings in brackets: the text without the brackets, to be passed to the pipeline.
 
     A bracket after hanzi that holds one syllable fixes the reading of the last of them, one with several syllables those
-    of as many (``长江[chang2 jiang1]``), in any notation (``cháng``, ``chang2``). Any other bracket is plain text, such as
-    ``[1]``, ``[chang9]``, or more syllables than hanzi; so is one written with backslashes: ``\\[chang2\\]``.
+    of as many (``长江[chang2 jiang1]``), in any notation with a tone (``cháng``, ``chang2``; without one it must be a neutral
+    tone that the hanzi has, as in ``的[de]``). Any other bracket is plain text, such as ``[1]``, ``[A]``, ``[chang]``, or more
+    syllables than hanzi; so is one written with backslashes: ``\\[chang2\\]``.
 
     Args:
         source (`str`): the text with brackets.
@@ -40,12 +43,12 @@ class InlineText(str):
         for match in _MARKUP.finditer(source):
             kept += range(at, match.start())
             escaped, content = match.groups()
-            fixed = None if escaped else _syllables(content)
-            hanzi = kept[-len(fixed) :] if fixed else []
+            written = (content or "").split()
+            fixed = _fixed([source[place] for place in kept[-len(written) :]], written) if written else []
             if escaped:
                 kept.append(match.start(1))
-            elif fixed and len(hanzi) == len(fixed) and all(is_hanzi(source[place]) for place in hanzi):
-                readings.update(zip(range(len(kept) - len(fixed), len(kept)), fixed, strict=True))
+            elif fixed:
+                readings.update(enumerate(fixed, len(kept) - len(fixed)))
             else:
                 kept += range(*match.span())
             at = match.end()
@@ -54,9 +57,18 @@ class InlineText(str):
         text.source, text.offsets, text.readings = source, (*kept, len(source)), readings
         return text
 
+    def __getnewargs__(self) -> tuple[str]:
+        return (self.source,)
 
-def _syllables(content: str) -> list[str] | None:
+
+def _fixed(chars: Sequence[str], written: Sequence[str]) -> list[str]:
+    """Return the syllables in normal form if they can be meant for these characters, or else nothing."""
+    if len(chars) != len(written) or not all(map(is_hanzi, chars)):
+        return []
     try:
-        return [normalize(syllable) for syllable in content.split()]
+        found = [normalize(syllable) for syllable in written]
     except ValueError:
-        return None
+        return []
+    toned = [not syllable.isascii() or syllable[-1].isdigit() for syllable in written]
+    meant = all(t or s in readings(char) for t, s, char in zip(toned, found, chars, strict=True))
+    return found if meant else []

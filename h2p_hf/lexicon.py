@@ -70,19 +70,24 @@ def readings(char: str) -> tuple[str, ...]:
 
 @cache
 def common_readings(char: str) -> tuple[str, ...]:
-    """Return the readings of a character that living speakers use: `readings` without those in `left_out`.
+    """Return the readings of a character that people meet: `readings` without the classical, abolished, technical or
+    dialectal ones and those of rare names (the reasons in `left_out`).
 
     Example:
         >>> readings("从"), common_readings("从")
         (('cong2', 'cong1'), ('cong2',))
     """
-    return tuple(reading for reading in readings(char) if (char, reading) not in left_out())
+    reasons = {reading: left_out().get((char, reading), "") for reading in readings(char)}
+    return tuple(r for r, reason in reasons.items() if r == "r5" or not reason.startswith(_UNUSUAL))
+
+
+_UNUSUAL = ("classical", "dialectal", "abolished", "technical", "a surname or name few")
 
 
 @cache
 def left_out() -> dict[tuple[str, str], str]:
-    """Return the readings of dictionaries that hardly anybody uses, by character and reading, with the reason
-    (classical, dialectal, abolished ...): our sentences leave them out on purpose.
+    """Return the readings that our sentences leave out on purpose, by character and reading, with the reason: classical,
+    dialectal, abolished, or a free variant that no sentence tells from another.
     """
     lines = files("h2p_hf").joinpath("resources/left_out.tsv").read_text("utf-8").splitlines()
     return {(char, reading): reason for char, reading, reason in (line.split("\t") for line in lines)}
@@ -151,6 +156,14 @@ class PhraseTable:
 
     def __contains__(self, phrase: str) -> bool:
         return phrase in self._phrases
+
+    def longest(self, text: str, start: int) -> tuple[int, tuple[str | None, ...]] | None:
+        """Return the end and the readings of the longest phrase that starts at an offset, if there is one."""
+        for length in self._by_start.get(text[start], ()):
+            phrase = text[start : start + length]
+            if len(phrase) == length and phrase in self._phrases:
+                return start + length, self._parse(self._phrases[phrase])
+        return None
 
     def match(self, text: str, backward: bool = False) -> list[tuple[int, int, tuple[str | None, ...]]]:
         """Find phrases from left to right, at each place the longest one; matches do not overlap.
@@ -243,7 +256,7 @@ class UserDictionary:
         """Build a dictionary from phrases and their readings, given as a list or as one string with spaces."""
         return cls(
             {
-                phrase: _entry(phrase, (raw.split() if isinstance(raw, str) else list(raw)), f"entry {phrase!r}")
+                phrase: _entry(phrase, raw.split() if isinstance(raw, str) else raw, f"entry {phrase!r}")
                 for phrase, raw in entries.items()
             }
         )
@@ -252,12 +265,29 @@ class UserDictionary:
     def _table(self) -> PhraseTable:
         return PhraseTable(self.entries)
 
-    def readings(self, text: str) -> dict[int, str | None]:
-        """Return the reading of each character inside an entry, by offset; at each place the longest entry counts."""
-        return self._table.readings(text)
+    def readings(self, *forms: str) -> dict[int, str | None]:
+        """Return the reading of each character inside an entry, by offset; at each place the longest entry counts.
+
+        Args:
+            forms (`str`): one text, or several of the same length that stand for each other, such as Traditional and
+                Simplified; of entries as long in two forms that in the earlier one counts.
+        """
+        if len(forms) == 1:
+            return self._table.readings(forms[0])
+        found: dict[int, str | None] = {}
+        at = 0
+        while at < len(forms[0]):
+            matches = filter(None, (self._table.longest(form, at) for form in forms))
+            end, readings = max(matches, key=lambda match: match[0], default=(at + 1, ()))
+            found.update(enumerate(readings, at))
+            at = end
+        return found
 
 
-def _entry(phrase: str, raw: list[str], where: str) -> tuple[str | None, ...]:
+def _entry(phrase: str, raw: Iterable[str], where: str) -> tuple[str | None, ...]:
+    if not (isinstance(phrase, str) and isinstance(raw, Iterable)):
+        raise InputError(f"{where}: give a phrase (str) and its readings")
+    raw = list(raw)
     if not phrase:
         raise InputError(f"{where}: the phrase is empty")
     if len(raw) != len(phrase):

@@ -106,6 +106,11 @@ def _normalize(syllable: str) -> str:
     return text
 
 
+def is_syllable(syllable: str) -> bool:
+    """Return whether a text is a syllable in normal form, maybe with the suffix 儿 in it (see `with_erhua`)."""
+    return syllable in syllables() or (syllable[-2:-1] == "r" and syllable[:-2] + syllable[-1:] in syllables())
+
+
 def with_erhua(syllable: str) -> str:
     """Return a syllable in normal form with the suffix 儿 in it, as 汉语拼音方案 writes it: ``dian3`` becomes ``dianr3``.
 

@@ -102,6 +102,11 @@ class HanziToPinyinPipeline(Pipeline):
         self._max_length = max_length(self.model, self.tokenizer)
         self._candidates = self._candidate_ids(label2id)
 
+    @property
+    def dictionary(self) -> UserDictionary:
+        """The user dictionary given to the constructor; empty if there was none."""
+        return self._forward_params.get("dictionary") or UserDictionary()
+
     def _candidate_ids(self, label2id: Mapping[str, int]) -> torch.Tensor:
         """Return the label ids of each token's readings: `(vocab_size, most readings)`, -1 where there are fewer."""
         found = candidate_ids(self.tokenizer, label2id)
@@ -273,9 +278,7 @@ class HanziToPinyinPipeline(Pipeline):
         if names:
             fixed.update(name_readings(simplified))
         if dictionary:
-            # An entry in the characters of the text comes before one in Simplified.
-            for form in (simplified, text) if simplified != text else (text,):
-                fixed.update(dictionary.readings(form))
+            fixed.update(dictionary.readings(*dict.fromkeys((str(text), simplified))))
         if isinstance(text, InlineText):
             fixed.update(text.readings)
 

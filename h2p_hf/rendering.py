@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from html import escape
 
 from .errors import InputError
+from .inline import InlineText
 from .lexicon import common_readings, tone_variants
+from .pinyin import is_syllable
 from .text import words
 from .traditional import to_simplified
 
 # What XML 1.0 does not allow, and lone surrogates.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_TONE3 = re.compile("[a-z]+[1-5]")
 
 
 def reading(item: dict) -> str | None:
@@ -59,10 +60,13 @@ def plain(text: str, items: Sequence[dict]) -> str:
     written, at = "", 0
     for item in items:
         between = text[at : item["start"]]
-        written += between or (" " if written else "")
+        # A space keeps syllables from each other, and from letters and digits.
+        before = " " if written and (between or "a")[0].isalnum() else ""
+        written += before + between + (" " if between and between[-1].isalnum() else "")
         written += reading(item) or item["char"]
         at = item["end"]
-    return written + text[at:]
+    rest = text[at:]
+    return written + (" " if written and rest[:1].isalnum() else "") + rest
 
 
 def after_words(text: str, items: Sequence[dict]) -> str:
@@ -124,7 +128,10 @@ Alibaba Cloud (py)."""
 
 
 def ssml(text: str, items: Sequence[dict], engine: str = "azure", every_word: bool = False) -> str:
-    """Write SSML with a ``<phoneme>`` tag around each word that has a polyphone, or around every word.
+    """Write SSML with a ``<phoneme>`` tag around each word that an engine could read otherwise, or around every word.
+
+    Those are words with a polyphone or with a reading that is not the usual one. A word with 儿 as a syllable of its own is
+    left as it is, for engines know how to say that; with the pipeline's `merge_erhua` it is tagged.
 
     Args:
         text (`str`): the text.
@@ -141,19 +148,21 @@ def ssml(text: str, items: Sequence[dict], engine: str = "azure", every_word: bo
     body = ""
     for piece, word in pieces(text, items):
         spoken = [reading(item) for item in word]
-        if not word or not all(spoken) or not (every_word or any(map(_in_doubt, to_simplified(piece)))):
+        if not word or not all(spoken) or "r5" in spoken or not (every_word or any(map(_in_doubt, word))):
             body += _xml(piece)
             continue
-        if not all(_TONE3.fullmatch(syllable) for syllable in spoken):
+        if not all(map(is_syllable, spoken)):
             raise InputError("SSML needs items of the pipeline with style='tone3'")
-        # A suffix on its own is spelled as the syllable that every engine knows.
-        sounds = form.separator.join(form.spell("er5" if syllable == "r5" else syllable) for syllable in spoken)
+        sounds = form.separator.join(map(form.spell, spoken))
         body += f'<phoneme alphabet="{form.alphabet}" ph="{sounds}">{_xml(piece)}</phoneme>'
     return form.begin + body + form.end
 
 
-def _in_doubt(char: str) -> bool:
-    return len({*common_readings(char)} - tone_variants(char)) > 1
+def _in_doubt(item: dict) -> bool:
+    """Return whether a character has several common readings, or another one here than usual."""
+    char = to_simplified(item["char"])[0]
+    full = [syllable for syllable in common_readings(char) if syllable not in tone_variants(char)]
+    return len(full) > 1 or item["pinyin"] not in full
 
 
 def _xml(text: str) -> str:
@@ -175,15 +184,16 @@ class Doubt:
         context = self.text[max(self.start - 8, 0) : self.start], self.text[self.item["end"] : self.item["end"] + 8]
         marked = f"{context[0]}【{self.item['char']}】{context[1]}"
         candidates = " ".join(f"{c['pinyin']} {c['score']:.2f}" for c in self.item["candidates"])
-        return "\t".join((str(self.line), str(self.start), f"{self.score:.2f}", " ".join(marked.split()), candidates))
+        start = self.text.offsets[self.start] if isinstance(self.text, InlineText) else self.start
+        return "\t".join((str(self.line), str(start), f"{self.score:.2f}", " ".join(marked.split()), candidates))
 
 
 def doubts(texts: Iterable[tuple[str, Sequence[dict]]]) -> Iterator[Doubt]:
-    """Yield the characters that have more than one candidate, with the number of their text, from 1.
+    """Yield the characters that have not just one candidate, with the number of their text, from 1.
 
     ``heapq.nsmallest(n, doubts(...))`` are the least certain.
     """
     for line, (text, items) in enumerate(texts, 1):
         for item in items:
-            if len(item["candidates"]) > 1:
-                yield Doubt(item["candidates"][0]["score"], line, item["start"], text, item)
+            if len(item["candidates"]) != 1:
+                yield Doubt(item["score"], line, item["start"], text, item)

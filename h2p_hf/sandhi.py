@@ -1,15 +1,21 @@
 """Tone sandhi of standard Mandarin: how 一, 不 and third tones are spoken in context."""
 
+import re
 from collections.abc import Sequence
 
 from .lexicon import readings
 from .text import is_hanzi, words
 
-_DIGITS = frozenset("零〇一二三四五六七八九两")
-_BEFORE_FIRST = frozenset("第初统唯专单之划")
-_UNITS = frozenset("十百千万亿")
-# Words that begin with 一 as a number in a series, not as a count: first month, first floor, first class ...
-_ORDINAL = frozenset("月 号 楼 等奖 等功 级 流 线 审 年级 把手".split())
+_DIGITS = frozenset("零〇一二三四五六七八九")
+_UNITS = frozenset("百千万亿")
+_BEFORE_FIRST = frozenset("第初统唯专单之划十")
+# Words in which 一 is a number in a series, not a count.
+_FIXED = frozenset("一月 一号 一楼 一流 一审 一级 一等奖 一等功 一年级 一把手 数一数二".split())
+_PARTICLES = frozenset("了的吧吗呢啊呀嘛")
+# Before 不 these are no verbs: 决不能, 并不是.
+_ADVERBS = frozenset("决绝并毫从也都再就更还太才又却可要若莫")
+# Words whose neutral tone still changes the third tone before it, unlike that of 姐姐 or 椅子.
+_BEFORE_NEUTRAL = re.compile("小姐|晌午")
 
 
 def spoken(text: str, pinyin: Sequence[str | None]) -> list[str | None]:
@@ -17,10 +23,11 @@ def spoken(text: str, pinyin: Sequence[str | None]) -> list[str | None]:
 
     - 一 is yi2 before a fourth tone and yi4 before any other; yi1 at the end of a word, in a number, after 第 and where it
       counts in a series (一月, 一楼); yi5 between a verb and the same again (看一看).
-    - 不 is bu2 before a fourth tone, and bu5 between the same twice (好不好).
+    - 不 is bu2 before a fourth tone, and bu5 between the same twice (好不好) and inside words such as 差不多.
     - Of third tones in a row all but the last of a group are second tones. Groups are words, in longer ones first the word
       inside (展览馆 2-2-3, 小老虎 3-2-3); words of one syllable pair up from left to right, one left over joins what
-      follows, or else what precedes. Between groups a third tone changes if the next one is still a third tone.
+      follows, or else what precedes. Between groups a third tone changes if the next one is still a third tone. The
+      suffix 儿 is part of the syllable before it.
 
     What counts before a neutral tone is the tone it comes from (一个 yi2 ge5). Only the dictionary tones yi1 and bu4 are
     changed, so a reading like bu2 in a user dictionary stays. Sources: 普通话水平测试大纲 for 一 and 不; Shih 1986, The
@@ -39,24 +46,44 @@ def spoken(text: str, pinyin: Sequence[str | None]) -> list[str | None]:
     """
     found = list(pinyin)
     spans = words(text)
-    ends = {end for start, end in spans if end - start > 1}
+    inside = {at: text[start:end] for start, end in spans for at in range(start, end)}
+    ends = {end - 1 for start, end in spans if end - start > 1}
     for at, (char, syllable) in enumerate(zip(text, pinyin, strict=True)):
-        if syllable in ("yi1", "bu4") and char in "一不":
-            follower = _full_tone(text[at + 1], pinyin[at + 1]) if at + 1 < len(text) else ""
-            between = 0 < at < len(text) - 1 and text[at - 1] == text[at + 1] and is_hanzi(text[at + 1])
-            if between and text[max(at - 2, 0)] != char:
-                found[at] = syllable[:-1] + "5"
-            elif char == "不":
-                found[at] = "bu2" if follower == "4" else "bu4"
-            elif follower and not _is_number(text, at) and at + 1 not in ends:
-                found[at] = "yi2" if follower == "4" else "yi4"
+        if char == "一" and syllable == "yi1":
+            keeps = at in ends or inside[at] in _FIXED or _is_number(text, at)
+        elif char == "不" and syllable == "bu4":
+            keeps = False
+        else:
+            continue
+        after = text[at + 1 : at + 2]
+        follower = _full_tone(after, pinyin[at + 1]) if after and after not in _PARTICLES else ""
+        if not keeps and _is_between(text, at, inside[at]):
+            found[at] = syllable[:-1] + "5"
+        elif follower and not keeps:
+            found[at] = syllable[:-1] + ("2" if follower == "4" else "4")
+    for match in _BEFORE_NEUTRAL.finditer(text):
+        first, second = found[match.start() : match.end()]
+        if first and second and second.endswith("5"):
+            found[match.start()] = first.replace("3", "2")
     for run in _runs(spans, found):
-        groups = _groups(text, run)
+        groups = _groups(text, run, found)
         for group in groups:
             _third_tones(group, found)
         for left, right in zip(groups, groups[1:], strict=False):
             _meet(left, right, found)
     return found
+
+
+def _is_between(text: str, at: int, word: str) -> bool:
+    """Return whether a 一 or 不 stands between a verb and the same again, or inside a word such as 差不多."""
+    if not 0 < at < len(text) - 1:
+        return False
+    before, char, after = text[at - 1 : at + 2]
+    if char == "不" and len(word) == 3 and word[1] == char and before not in _ADVERBS:
+        return True
+    # 一天一天 and 人不人鬼不鬼 repeat a noun.
+    neighbours = (text[max(at - 2, 0)], text[max(at - 3, 0)], text[at + 3 : at + 4])
+    return before == after and is_hanzi(after) and char not in neighbours
 
 
 def _full_tone(char: str, syllable: str | None) -> str:
@@ -67,11 +94,14 @@ def _full_tone(char: str, syllable: str | None) -> str:
 
 
 def _is_number(text: str, at: int) -> bool:
-    """Return whether the 一 at an offset is part of a number or keeps its tone as an ordinal or a noun."""
-    before, after = text[at - 1] if at else "", text[at + 1]
-    if before in _BEFORE_FIRST or before in _DIGITS or before in _UNITS or after in _DIGITS:
+    """Return whether the 一 at an offset is part of a number, or keeps its tone as an ordinal or a noun."""
+    before, after = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+    if before in _BEFORE_FIRST or before in _DIGITS or after in _DIGITS:
         return True
-    return before != "这" and any(text.startswith(word, at + 1) for word in _ORDINAL)
+    if before == "月" and after in ("日", "号"):
+        return True
+    decimal = before == "点" and text[at - 2 : at - 1] in _DIGITS | {"十"}
+    return decimal or (before in _UNITS and after in (*_UNITS, "十"))
 
 
 def _runs(spans: Sequence[tuple[int, int]], found: Sequence[str | None]) -> list[list[tuple[int, int]]]:
@@ -89,14 +119,15 @@ _Group = int | tuple["_Group", "_Group"]
 """One character by its offset, or two groups that are spoken together."""
 
 
-def _groups(text: str, run: Sequence[tuple[int, int]]) -> list[_Group]:
+def _groups(text: str, run: Sequence[tuple[int, int]], found: Sequence[str | None]) -> list[_Group]:
     """Group the words of a run into feet of two syllables or more."""
     groups: list[_Group] = []
     for start, end in run:
-        if end - start == 1 and groups and isinstance(groups[-1], int):
-            groups[-1] = (groups[-1], start)
-        else:
-            groups.append(_inside(text[start:end], start))
+        syllables = [at for at in range(start, end) if found[at] != "r5"]
+        if len(syllables) == 1 and groups and isinstance(groups[-1], int):
+            groups[-1] = (groups[-1], syllables[0])
+        elif syllables:
+            groups.append(_inside("".join(text[at] for at in syllables), syllables))
     feet: list[_Group] = []
     for group in groups[::-1]:
         if not isinstance(group, int) or not feet:
@@ -109,12 +140,12 @@ def _groups(text: str, run: Sequence[tuple[int, int]]) -> list[_Group]:
     return feet
 
 
-def _inside(word: str, start: int) -> _Group:
+def _inside(word: str, places: Sequence[int]) -> _Group:
     """Group the characters of a word: around the word inside if it has three, else two by two."""
     if len(word) == 1:
-        return start
+        return places[0]
     cut = 1 if len(word) == 2 or (len(word) == 3 and _ends_in_word(word)) else 2
-    return _inside(word[:cut], start), _inside(word[cut:], start + cut)
+    return _inside(word[:cut], places[:cut]), _inside(word[cut:], places[cut:])
 
 
 def _ends_in_word(word: str) -> bool:

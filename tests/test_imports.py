@@ -7,7 +7,7 @@ import h2p_hf
 
 PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
-ORDER = ["errors", "files", "pinyin", "text", "inline", "lexicon", "traditional", "names", "sandhi", "baselines", "data",
+ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "baselines", "data",
          "modeling", "metrics", "pipelines", "rendering", "pypinyin", "evaluation",
          "training", "distillation", "cli"]  # fmt: skip
 
