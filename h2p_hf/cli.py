@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "json: one object a line, with offsets and candidates",
     )
     convert.add_argument("--engine", choices=ENGINES, default="azure", help="speech engine of --format ssml")
+    convert.add_argument("--every_word", action="store_true", help="ssml: not only words that could be read otherwise")
     convert.add_argument(
         "--inline", action="store_true", help="readings in the text count: 长[chang2]江, \\[ is a bracket"
     )
@@ -103,8 +104,8 @@ def run_convert(args: argparse.Namespace) -> int:
         "text": rendering.plain,
         "words": rendering.after_words,
         "ruby": rendering.ruby,
-        "ssml": lambda text, items: rendering.ssml(text, items, args.engine),
-        "json": lambda text, items: json_line({"text": text, "pinyin": items}).removesuffix("\n"),
+        "ssml": lambda text, items: rendering.ssml(text, items, args.engine, args.every_word),
+        "json": lambda text, items: json_line(_in_source(text, items)).removesuffix("\n"),
     }
     texts = iter(args.text) if args.text else _standard_input()
     if args.inline:
@@ -137,18 +138,24 @@ def run_annotate(args: argparse.Namespace) -> int:
             yield row["text"]
 
     style = args.style or "tone3"
-    pipe = _pipeline(args, style="tone3")
+    pipe = _pipeline(args)
     from .pinyin import to_style
+    from .pipelines import best_reading
     from .sandhi import spoken
     from .traditional import to_simplified
 
     with atomic_write(args.output) as file, tqdm(unit=" rows", disable=None) as bar:
-        for pinyin in pipe.readings(texts(), batch_size=args.batch_size):
+        for found in pipe.probabilities(texts(), batch_size=args.batch_size):
             row = rows.popleft()
-            columns = {"pinyin": pinyin}
+            best = list(map(best_reading, found))
+            columns = {"pinyin": best}
             if args.sandhi:
-                columns["sandhi"] = spoken(to_simplified(row["text"]), pinyin)
-            written = {name: [s and to_style(s, style) for s in column] for name, column in columns.items()}
+                columns["sandhi"] = spoken(to_simplified(row["text"]), best)
+            sure = [best_reading(reading, args.min_score) for reading in found]
+            written = {
+                name: [s and to_style(s, style) if kept else None for s, kept in zip(column, sure, strict=True)]
+                for name, column in columns.items()
+            }
             file.write(json_line({**row, **written}))
             bar.update()
     return 0
@@ -173,10 +180,18 @@ def _pipeline(args: argparse.Namespace, **output):
     )
 
 
+def _in_source(text: str, items: list[dict]) -> dict:
+    """Return a row of JSON; under --inline the offsets are those of the text with its brackets."""
+    source, offsets = getattr(text, "source", text), getattr(text, "offsets", None)
+    if offsets:
+        items = [{**i, "start": offsets[i["start"]], "end": offsets[i["end"] - 1] + 1} for i in items]
+    return {"text": source, "pinyin": items}
+
+
 def _standard_input() -> Iterator[str]:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         try:
-            yield raw.decode("utf-8").rstrip("\r\n")
+            yield raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"standard input, line {number}: not UTF-8 ({error.reason}): convert it") from None
 

@@ -107,8 +107,14 @@ def _normalize(syllable: str) -> str:
 
 
 def is_syllable(syllable: str) -> bool:
-    """Return whether a text is a syllable in normal form, maybe with the suffix 儿 in it (see `with_erhua`)."""
-    return syllable in syllables() or (syllable[-2:-1] == "r" and syllable[:-2] + syllable[-1:] in syllables())
+    """Return whether a text is letters of a syllable and a tone from 1 to 5, maybe with the suffix 儿 (see `with_erhua`)."""
+    letters, tone = syllable[:-1], syllable[-1:]
+    return tone in tuple("12345") and (letters in _letters() or letters[-1:] == "r" and letters[:-1] in _letters())
+
+
+@cache
+def _letters() -> frozenset[str]:
+    return frozenset(syllable[:-1] for syllable in syllables())
 
 
 def with_erhua(syllable: str) -> str:

@@ -99,9 +99,7 @@ class ContextConverter(UltimateConverter):
         for char, readings in zip(words, self.read(words) if found is None else found, strict=True):
             # What nobody knows goes through `errors`, and may become nothing or several things.
             some = [readings] if readings else self.handle_nopinyin(char, style, heteronym, errors, strict)
-            result += (
-                self.convert_styles(some, char * len(some), style, heteronym, errors, strict) if readings else some
-            )
+            result += self.convert_styles(some, char * len(some), style, heteronym, errors, strict)
         return _remove_dup_and_empty(result)
 
 

@@ -161,8 +161,8 @@ def ssml(text: str, items: Sequence[dict], engine: str = "azure", every_word: bo
 def _in_doubt(item: dict) -> bool:
     """Return whether a character has several common readings, or another one here than usual."""
     char = to_simplified(item["char"])[0]
-    full = [syllable for syllable in common_readings(char) if syllable not in tone_variants(char)]
-    return len(full) > 1 or item["pinyin"] not in full
+    common = common_readings(char)
+    return len({*common} - tone_variants(char)) > 1 or item["pinyin"] not in common
 
 
 def _xml(text: str) -> str:

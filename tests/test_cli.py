@@ -57,6 +57,17 @@ def test_formats_and_options(tiny_checkpoint, capsys, tmp_path):
     assert (first["pinyin"], first["sandhi"]) == ("nǐ", "ní")
 
 
+def test_inline_offsets_are_those_of_the_line(tiny_checkpoint, capsys):
+    line = "重[chang2]新长[zhang3]大"
+    assert main(["convert", line, "--inline", "--format", "json", "--model", tiny_checkpoint]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["text"] == line
+    assert [line[i["start"] : i["end"]] for i in row["pinyin"]] == ["重", "新", "长", "大"]
+    assert main(["convert", line + "，都", "--inline", "--review", "1", "--model", tiny_checkpoint]) == 0
+    number = int(capsys.readouterr().out.split("\t")[1])
+    assert (line + "，都")[number] in "大都"
+
+
 def test_review(tiny_checkpoint):
     done = h2p("convert", "--review", "3", "--model", tiny_checkpoint, stdin="江\n长江还行\n银行\n")
     assert done.returncode == 0, done.stderr

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import h2p_hf
 from h2p_hf.inline import InlineText
 
@@ -8,10 +11,14 @@ def test_brackets_after_hanzi_fix_readings():
     assert text.readings == {0: "zhang3", 3: "xing2", 4: "chang2"}
     assert "".join(text.source[at] for at in text.offsets[:-1]) == text
     assert text.offsets[-1] == len(text.source)
+    assert InlineText("的[de]").readings == {0: "de5"}
+    escaped = InlineText(r"长\[chang2\]")
+    for twin in (copy.copy(escaped), pickle.loads(pickle.dumps(escaped))):
+        assert (twin, twin.source, twin.readings) == (escaped, escaped.source, {})
 
 
 def test_everything_else_is_text():
-    for source in ["见[1]", "长[chang9]", "长[", "长]", "[chang2]", "a[a1]", "长[chang2 jiang1]", "长[]", "长[chang2", "长 [chang2]"]:  # fmt: skip
+    for source in ["见[1]", "长[chang9]", "长[", "长]", "[chang2]", "a[a1]", "长[chang2 jiang1]", "长[]", "长[chang2", "长 [chang2]", "附录[A]", "长[chang]"]:  # fmt: skip
         text = InlineText(source)
         assert text == source and text.readings == {}, source
 

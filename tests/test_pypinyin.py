@@ -88,6 +88,9 @@ def test_own_phrases_and_characters():
     assert ours.pinyin("岩石") == [["yán"], ["shí"]]
     with pytest.raises(h2p_hf.InputError, match="2 characters but 1 readings"):
         ours.load_phrases_dict({"岩石": [["yán"]]})
+    with pytest.raises(h2p_hf.InputError, match="'x1' is not a syllable"):
+        ours.load_single_dict({ord("石"): "dàn", ord("岩"): "x1"})
+    assert "dàn" not in ours.pinyin("石头")[0]
     assert theirs.pinyin("岩石") == [["yán"], ["shí"]]  # pypinyin itself is as it was
 
 
@@ -96,6 +99,24 @@ def test_the_converter_in_pypinyins_own_class(tiny_checkpoint):
     for made in (Pinyin(ours.ContextConverter(pipe)), ours.ContextPinyin(ours.ContextConverter(pipe))):
         assert made.pinyin("岩石，女") == [["yán"], ["shí"], ["，"], ["nǚ"]]
         assert made.lazy_pinyin(["岩石", "女"]) == ["yan", "shi", "nv"]
+
+
+def test_how_the_pipeline_decodes_counts_but_not_how_it_writes(tiny_checkpoint):
+    pipe = h2p_hf.pipeline(tiny_checkpoint, dictionary={"江": "hong2", "一点儿": "yi1 dian3 r5"}, merge_erhua=True)
+    made = ours.ContextPinyin(ours.ContextConverter(pipe))
+    assert made.pinyin("江") == [["hóng"]]
+    assert made.lazy_pinyin("一点儿") == ["yi", "dian", "er"]
+    ours.load_phrases_dict({"江": [["gāng"]], "A股": [["a"], ["gǔ"]]})
+    assert made.pinyin("江") == [["gāng"]]
+    assert ours.lazy_pinyin(h2p_hf.InlineText("长[zhang3]江"), style=ours.Style.TONE) == ["zhǎng", "gāng"]
+
+
+def test_everything_else_is_pypinyins():
+    from h2p_hf.pypinyin import FIRST_LETTER, STYLE_TONE2
+
+    assert (FIRST_LETTER, STYLE_TONE2) == (theirs.FIRST_LETTER, theirs.STYLE_TONE2)
+    with pytest.raises(AttributeError):
+        _ = ours.no_such_thing
 
 
 def test_traditional():

@@ -18,10 +18,10 @@ def pipe(tiny_checkpoint):
 def test_plain_and_after_words(pipe):
     text = "银行，OK一点儿"
     items = pipe(text, style="tone")
-    assert rendering.plain(text, items) == "yín háng，OKyī diǎn r"
+    assert rendering.plain(text, items) == "yín háng，OK yī diǎn r"
     assert rendering.after_words(text, items) == "银行(yín háng)，OK一点儿(yī diǎn r)"
     items = pipe(text, style="tone", sandhi=True, merge_erhua=True)
-    assert rendering.plain(text, items) == "yín háng，OKyì diǎnr"
+    assert rendering.plain(text, items) == "yín háng，OK yì diǎnr"
     assert rendering.after_words("", []) == rendering.plain("", []) == rendering.ruby("", []) == ""
 
 

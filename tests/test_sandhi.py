@@ -21,6 +21,9 @@ def say(text: str, pinyin: str) -> str:
         ("我比你好", "wo3 bi3 ni3 hao3", "wo2 bi3 ni2 hao3"),
         ("好，好", "hao3 hao3", "hao3 hao3"),
         ("水果", "shui3 guo3", "shui2 guo3"),
+        ("哪儿有水", "na3 r5 you3 shui3", "na2 r5 you2 shui3"),
+        ("李小姐", "li3 xiao3 jie5", "li3 xiao2 jie5"),
+        ("姐姐", "jie3 jie5", "jie3 jie5"),
     ],
 )
 def test_third_tones(text, dictionary, aloud):
@@ -50,6 +53,16 @@ def test_third_tones(text, dictionary, aloud):
         ("好不好", "hao3 bu4 hao3", "hao3 bu5 hao3"),
         ("不对不对", "bu4 dui4 bu4 dui4", "bu2 dui4 bu2 dui4"),
         ("不", "bu4", "bu4"),
+        ("差不多", "cha4 bu4 duo1", "cha4 bu5 duo1"),
+        ("决不能", "jue2 bu4 neng2", "jue2 bu4 neng2"),
+        ("一两个", "yi1 liang3 ge4", "yi4 liang3 ge4"),
+        ("千万一定", "qian1 wan4 yi1 ding4", "qian1 wan4 yi2 ding4"),
+        ("五一五", "wu3 yi1 wu3", "wu3 yi1 wu3"),
+        ("十一个", "shi2 yi1 ge4", "shi2 yi1 ge4"),
+        ("十月一日", "shi2 yue4 yi1 ri4", "shi2 yue4 yi1 ri4"),
+        ("零点一秒", "ling2 dian3 yi1 miao3", "ling2 dian3 yi1 miao3"),
+        ("她一流泪", "ta1 yi1 liu2 lei4", "ta1 yi4 liu2 lei4"),
+        ("二选一了", "er4 xuan3 yi1 le5", "er4 xuan3 yi1 le5"),
         ("不是", "bu5 shi4", "bu5 shi4"),
     ],
 )

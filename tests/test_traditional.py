@@ -47,8 +47,21 @@ def test_a_traditional_character_keeps_to_its_own_readings(pipe):
         assert {c["pinyin"][-1] for c in item["candidates"]} <= {pinyin[-1], "5"}
 
 
+def test_no_right_reading_is_lost(pipe):
+    for text, at, pinyin in [
+        ("她看著頭髮", 2, "zhe5"),
+        ("這裡沒收了", 2, "mo4"),
+        ("成績單", 1, "ji4"),
+        ("淹沒了", 1, "mo4"),
+    ]:
+        assert pinyin in {c["pinyin"] for c in pipe(text)[at]["candidates"]}, text
+    assert pipe("礮兵")[0]["pinyin"] == "pao4"
+
+
 def test_dictionary_in_either_writing(pipe):
     text = "單于在長安"
     assert [i["pinyin"] for i in pipe(text, dictionary={"长安": "zhang3 an1"})][3] == "zhang3"
     both = {"长安": "zhang3 an1", "長安": "chang2 an1"}
     assert [i["pinyin"] for i in pipe(text, dictionary=both)][3] == "chang2"
+    longer = {"長": "zhang3", "长安": "chang2 an1"}
+    assert [i["pinyin"] for i in pipe(text, dictionary=longer)][3] == "chang2"
