@@ -12,7 +12,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .errors import InputError
 from .inline import InlineText
-from .lexicon import UserDictionary, common_readings, is_polyphone, phrase_table, readings, tone_variants
+from .lexicon import UserDictionary, common_readings, phrase_table, readings, tone_variants
 from .modeling import align, bundled_checkpoint, candidate_ids, load_model, load_tokenizer, max_length
 from .modeling.loading import check_tokenizer, has_pinyin_labels
 from .modeling.tokenization import model_windows, tokenize
@@ -71,8 +71,8 @@ class HanziToPinyinPipeline(Pipeline):
             `sandhi.spoken`.
         merge_erhua (`bool`, *optional*, defaults to `False`): the suffix 儿 and the character before it are one item, with
             one syllable (点儿 dianr3).
-        rare_readings (`bool`, *optional*, defaults to `False`): candidates are all readings of the dictionaries, also those
-            that hardly anybody uses (`lexicon.left_out`).
+        rare_readings (`bool`, *optional*, defaults to `False`): candidates are all readings of the dictionaries, not only
+            `lexicon.common_readings`.
         phrase_bonus (`float`, *optional*): in log space; defaults to the `phrase_bonus` in the model config, or 0.
         use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, which is what plain
             ``pipeline("token-classification")`` gives; the five best are the candidates.
@@ -272,7 +272,7 @@ class HanziToPinyinPipeline(Pipeline):
         bonus = getattr(self.model.config, "phrase_bonus", 0.0) if phrase_bonus is None else phrase_bonus
         simplified = to_simplified(text)
         votes = []
-        if use_lexicon and any(map(is_polyphone, simplified)):
+        if use_lexicon and any(len(readings(char)) > 1 for char in simplified):
             votes = [phrase_table().readings(simplified, backward) for backward in (False, True)]
         fixed = {}
         if names:

@@ -72,6 +72,19 @@ def metrics(output: Path) -> dict:
     return json.loads((output / "metrics.json").read_text("utf-8"))
 
 
+def test_distill(tiny_checkpoint, rows, tmp_path):
+    student = tmp_path / "student"
+    more = {"teachers": tiny_checkpoint, "temperature": 2, "soft_weight": 0.9, "num_train_epochs": 1}
+    done = launch("distill.py", *options(tiny_checkpoint, rows, student, **more))
+    report = metrics(student)[rows["test"]]
+    assert set(report) == {"before", "after", "after, argmax"} and "| system" in done.stdout
+    arguments = json.loads((student / "arguments.json").read_text("utf-8"))
+    assert (arguments["soft_weight"], arguments["teachers"]) == (0.9, [tiny_checkpoint])
+    done = launch("distill.py", *options(tiny_checkpoint, rows, tmp_path / "x", teachers="./none"), expect=None)
+    assert done.returncode and "error: no checkpoint folder ./none" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
     output = tmp_path / "run"
     done = launch(
