@@ -296,7 +296,8 @@ def test_every_config_parses(config, tmp_path):
         recipe, args, message = "pretrain.py", ["--train_files", "none.txt"], "no text in none.txt"
     else:
         datasets = ["--train_datasets", "bundled", "--test_datasets", "bundled@test"]
-        recipe, args = "finetune.py", [*datasets, "--model_name_or_path", "./none"]
+        recipe = "distill.py" if "distill" in config.name else "finetune.py"
+        args = [*datasets, "--model_name_or_path", "./none"]
         message = "no checkpoint folder ./none"
     command = [sys.executable, f"recipes/{recipe}", str(config), *args, "--output_dir", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
