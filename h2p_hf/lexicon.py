@@ -24,13 +24,17 @@ def general_standard() -> list[str]:
     return [chr(code) for code in sorted(ktghz2013.pinyin_dict)]
 
 
+def resource_rows(name: str) -> list[list[str]]:
+    """Return the rows of one of our tables in ``resources``: its lines cut at tabs, without comments."""
+    lines = files("h2p_hf").joinpath("resources", name).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
 @cache
 def _additions() -> dict[str, tuple[tuple[str, str], ...]]:
     additions: dict[str, list[tuple[str, str]]] = {}
-    for line in files("h2p_hf").joinpath("resources/readings.tsv").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            char, reading, kind = line.split("\t")
-            additions.setdefault(char, []).append((reading, kind))
+    for char, reading, kind in resource_rows("readings.tsv"):
+        additions.setdefault(char, []).append((reading, kind))
     return {char: tuple(rows) for char, rows in additions.items()}
 
 
@@ -89,8 +93,7 @@ def left_out() -> dict[tuple[str, str], str]:
     """Return the readings that our sentences leave out on purpose, by character and reading, with the reason: classical,
     dialectal, abolished, or a free variant that no sentence tells from another.
     """
-    lines = files("h2p_hf").joinpath("resources/left_out.tsv").read_text("utf-8").splitlines()
-    return {(char, reading): reason for char, reading, reason in (line.split("\t") for line in lines)}
+    return {(char, reading): reason for char, reading, reason in resource_rows("left_out.tsv")}
 
 
 def parse_readings(raw: str) -> list[str]:
@@ -157,12 +160,12 @@ class PhraseTable:
     def __contains__(self, phrase: str) -> bool:
         return phrase in self._phrases
 
-    def longest(self, text: str, start: int) -> tuple[int, tuple[str | None, ...]] | None:
-        """Return the end and the readings of the longest phrase that starts at an offset, if there is one."""
-        for length in self._by_start.get(text[start], ()):
-            phrase = text[start : start + length]
-            if len(phrase) == length and phrase in self._phrases:
-                return start + length, self._parse(self._phrases[phrase])
+    def longest(self, text: str, at: int, backward: bool = False) -> tuple[int, int, tuple[str | None, ...]] | None:
+        """Return start, end and readings of the longest phrase that starts (or, backward, ends) at an offset, if any."""
+        for length in self._by_end.get(text[at - 1], ()) if backward else self._by_start.get(text[at], ()):
+            start, end = (at - length, at) if backward else (at, at + length)
+            if 0 <= start and end <= len(text) and (phrase := text[start:end]) in self._phrases:
+                return start, end, self._parse(self._phrases[phrase])
         return None
 
     def match(self, text: str, backward: bool = False) -> list[tuple[int, int, tuple[str | None, ...]]]:
@@ -179,12 +182,9 @@ class PhraseTable:
         """
         found, at = [], len(text) if backward else 0
         while at > 0 if backward else at < len(text):
-            for length in self._by_end.get(text[at - 1], ()) if backward else self._by_start.get(text[at], ()):
-                start, end = (at - length, at) if backward else (at, at + length)
-                if 0 <= start and end <= len(text) and (phrase := text[start:end]) in self._phrases:
-                    found.append((start, end, self._parse(self._phrases[phrase])))
-                    at = start if backward else end
-                    break
+            if phrase := self.longest(text, at, backward):
+                found.append(phrase)
+                at = phrase[0] if backward else phrase[1]
             else:
                 at += -1 if backward else 1
         return found[::-1] if backward else found
@@ -207,9 +207,9 @@ def large_pinyin_phrases() -> PhraseTable:
 @cache
 def phrase_table() -> PhraseTable:
     """Return the phrases of large_pinyin with our corrections (resources/phrases.tsv): what decoding and labels use."""
-    phrases = _large_pinyin()
-    ours = UserDictionary.load(Path(__file__).parent / "resources" / "phrases.tsv").entries
-    return PhraseTable({**phrases, **ours}, parse=lambda raw: raw if isinstance(raw, tuple) else _first_readings(raw))
+    phrases: dict[str, Any] = _large_pinyin()
+    phrases.update(UserDictionary.load(Path(__file__).parent / "resources" / "phrases.tsv").entries)
+    return PhraseTable(phrases, parse=lambda raw: raw if isinstance(raw, tuple) else _first_readings(raw))
 
 
 def _large_pinyin() -> dict[str, list[list[str]]]:
@@ -278,7 +278,7 @@ class UserDictionary:
         at = 0
         while at < len(forms[0]):
             matches = filter(None, (self._table.longest(form, at) for form in forms))
-            end, readings = max(matches, key=lambda match: match[0], default=(at + 1, ()))
+            _, end, readings = max(matches, key=lambda match: match[1], default=(at, at + 1, ()))
             found.update(enumerate(readings, at))
             at = end
         return found

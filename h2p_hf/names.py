@@ -2,11 +2,10 @@
 
 import re
 from functools import cache
-from importlib.resources import files
 
 import rjieba
 
-from .lexicon import PhraseTable, phrase_table
+from .lexicon import PhraseTable, phrase_table, resource_rows
 from .text import encodable, is_hanzi, words
 
 _TITLES = frozenset(
@@ -29,10 +28,8 @@ _ENTRY = re.compile(r"[^\s、，,;；/]+")
 def _tables() -> tuple[dict[str, tuple[str, ...]], PhraseTable]:
     """Return the readings of surnames, and the table of places."""
     kinds: dict[str, dict[str, tuple[str, ...]]] = {"surname": {}, "place": {}}
-    for line in files("h2p_hf").joinpath("resources/names.tsv").read_text("utf-8").splitlines():
-        if not line.startswith("#"):
-            kind, name, found = line.split("\t")
-            kinds[kind][name] = tuple(found.split())
+    for kind, name, found in resource_rows("names.tsv"):
+        kinds[kind][name] = tuple(found.split())
     return kinds["surname"], PhraseTable(kinds["place"])
 
 

@@ -177,9 +177,9 @@ class HanziToPinyinPipeline(Pipeline):
         The same decoding as a call without the items around it: the column layout of the datasets. Of what is about items
         `style` and `min_score` count.
         """
-        _, _, output = self._parameters(kwargs)
+        batch_size, decoding, output = self._parameters(kwargs)
         style, min_score = output.get("style", "tone3"), output.get("min_score", 0.0)
-        for found in self.probabilities(texts, **kwargs):
+        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
             best = (best_reading(reading, min_score) for reading in found)
             yield [syllable and to_style(syllable, style) for syllable in best]
 
