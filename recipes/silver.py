@@ -4,8 +4,12 @@ python recipes/silver.py --files TEXT_FOLDER --output silver.jsonl --characters 
 """
 
 import argparse
-import random
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+from multiprocessing import Pool
 from statistics import mean
 
 from tqdm import tqdm
@@ -13,10 +17,10 @@ from tqdm import tqdm
 from h2p_hf.baselines import Tagger, g2pm_probabilities
 from h2p_hf.data import load
 from h2p_hf.data.raw_text import load_raw_text
-from h2p_hf.data.silver import silver_labels
+from h2p_hf.data.silver import Silver, silver_labels
 from h2p_hf.errors import InputError, run
 from h2p_hf.files import atomic_write, json_line
-from h2p_hf.lexicon import is_polyphone, readings
+from h2p_hf.lexicon import is_polyphone, phrase_table
 
 
 def main() -> None:
@@ -27,7 +31,10 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="JSON-lines file to write")
     parser.add_argument("--characters", type=int, default=10_000_000, help="how much to write, in characters")
     parser.add_argument(
-        "--keep_common", type=float, default=0.4, help="share of the lines without a rare reading, 0-1"
+        "--per_reading",
+        type=int,
+        default=1000,
+        help="take a line while one of its polyphones, as the phrases read it, stands in fewer lines taken so far",
     )
     parser.add_argument(
         "--check",
@@ -41,24 +48,29 @@ def main() -> None:
         default=0.0,
         help="leave out rows whose mean over their polyphones is below (0-1); one without a label counts 0",
     )
+    parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that label")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    if not (0 <= args.keep_common <= 1 and 0 <= args.min_confidence <= 1 and args.characters > 0):
-        raise InputError("give keep_common and min_confidence from 0 to 1, and characters above 0")
+    if not 0 <= args.min_confidence <= 1:
+        raise InputError(f"min_confidence must be from 0 to 1, got {args.min_confidence}")
+    if min(args.characters, args.per_reading, args.num_workers) < 1:
+        raise InputError("characters, per_reading and num_workers must be at least 1")
     texts = load_raw_text(args.files, seed=args.seed)
-    tagger = g2pm_probabilities()
-    precision = measure(args.check, tagger)
+    precision = measure(args.check)
 
-    rng = random.Random(args.seed)
     written = 0
-    with atomic_write(args.output) as file, tqdm(total=args.characters, unit="char") as bar:
-        for batch in texts.batch(256):
-            for text, row in zip(batch["text"], silver_labels(batch["text"], tagger), strict=True):
-                labels = [(char, label) for char, label in zip(text, row, strict=True) if is_polyphone(char)]
-                rare = any(label and label.reading != readings(char)[0] for char, label in labels)
-                if not text or not (rare or rng.random() < args.keep_common):
-                    continue
-                sure = [precision.get(label.source, precision["all"]) if label else 0.0 for _, label in labels]
+    with (
+        atomic_write(args.output) as file,
+        tqdm(total=args.characters, unit="char") as bar,
+        Pool(args.num_workers) as pool,
+    ):
+        for batch in pool.imap(label, batched(balanced(texts, args.per_reading), 64)):
+            for text, row in batch:
+                sure = [
+                    precision.get(label.source, precision["all"]) if label else 0.0
+                    for char, label in zip(text, row, strict=True)
+                    if is_polyphone(char)
+                ]
                 confidence = mean(sure) if sure else 1.0
                 if confidence < args.min_confidence:
                     continue
@@ -72,14 +84,42 @@ def main() -> None:
             raise InputError(f"no passage of {', '.join(args.files)} has a confidence of {args.min_confidence}")
 
 
-def measure(names: list[str], tagger: Tagger) -> dict[str, float]:
+def balanced(rows: Iterable[dict], per_reading: int) -> Iterator[str]:
+    """Yield the texts that have a polyphone whose reading by the phrases (or None) has not been seen often enough."""
+    taken: Counter[tuple[str, str | None]] = Counter()
+    for row in rows:
+        votes = phrase_table().readings(row["text"])
+        found = {(char, votes.get(at)) for at, char in enumerate(row["text"]) if is_polyphone(char)}
+        if any(taken[pair] < per_reading for pair in found):
+            taken.update(found)
+            yield row["text"]
+
+
+def batched(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield lists of so many texts."""
+    texts = iter(texts)
+    return iter(lambda: list(islice(texts, size)), [])
+
+
+@cache
+def tagger() -> Tagger:
+    """Return the tagger of this process."""
+    return g2pm_probabilities()
+
+
+def label(texts: list[str]) -> list[tuple[str, list[Silver | None]]]:
+    """Return the texts with their labels."""
+    return list(zip(texts, silver_labels(texts, tagger()), strict=True))
+
+
+def measure(names: list[str]) -> dict[str, float]:
     """Print how often the labels are right on labelled datasets, and return it by source over all of them."""
     total: dict[str, list[bool]] = defaultdict(list)
     for name in names:
         found: dict[str, list[bool]] = defaultdict(list)
         missing = 0
         dataset = load(name)
-        for row, silver in zip(dataset, silver_labels(dataset["text"], tagger), strict=True):
+        for row, silver in zip(dataset, silver_labels(dataset["text"], tagger()), strict=True):
             for char, gold, label in zip(row["text"], row["pinyin"], silver, strict=True):
                 if gold is not None and is_polyphone(char):
                     if label is None:

@@ -232,7 +232,7 @@ def test_silver_labels_have_a_measured_confidence(tmp_path):
         command = [sys.executable, "recipes/silver.py", "--files", str(text), "--output", str(output), *args]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    done = silver("--check", str(check), "--keep_common", "1")
+    done = silver("--check", str(check))
     assert done.returncode == 0, done.stderr
     assert "66.67% right" in done.stdout
     rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
@@ -248,7 +248,7 @@ def test_silver_labels_have_a_measured_confidence(tmp_path):
     assert done.returncode == 2 and "from 0 to 1" in done.stderr
     done = silver("--check", str(plain))
     assert done.returncode == 2 and "no labelled polyphone to measure on" in done.stderr
-    done = silver("--check", str(check), "--min_confidence", "1", "--keep_common", "0")
+    done = silver("--check", str(check), "--min_confidence", "1")
     assert done.returncode == 2 and "has a confidence of 1.0" in done.stderr
     assert output.read_bytes() == before
 
