@@ -16,6 +16,7 @@ from .pinyin import STYLES
 from .text import read_json_lines, read_lines
 
 FORMATS = ("text", "words", "ruby", "ssml", "json")
+BACKENDS = ("torch", "onnx", "onnx-int8")
 ENGINES = ("azure", "google", "polly", "aliyun")
 
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"how to write pinyin: {', '.join(STYLES)} (default: tone to convert, tone3 to annotate)",
     )
     common.add_argument("--device", help="such as cpu or cuda:0 (default: the first GPU, or else the CPU)")
+    common.add_argument("--backend", choices=BACKENDS, help="what runs the model (default: onnx-int8 if it is there)")
     common.add_argument("--names", action="store_true", help="read surnames and places as such: 单老师, 查良镛, 六安")
     common.add_argument("--full_tones", action="store_true", help="no lexical neutral tones: 衣服 yī fú")
     common.add_argument("--sandhi", action="store_true", help="tones as spoken: 你好 ní hǎo, 一个 yí gè")
@@ -172,6 +174,7 @@ def _pipeline(args: argparse.Namespace, **output):
         args.model,
         args.revision,
         args.device,
+        args.backend,
         dictionary=args.dictionary,
         names=args.names,
         neutral_tone=not args.full_tones,

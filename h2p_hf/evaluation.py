@@ -34,8 +34,8 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
 
     Args:
         name (`str`): one of `BASELINES`, a checkpoint folder or a Hub id; with ``@argmax`` at the end the checkpoint is
-            read without the lexicon, as plain ``pipeline("token-classification")`` does. ``bundled`` is the checkpoint
-            of the package.
+            read without the lexicon, as plain ``pipeline("token-classification")`` does, and with the name of a
+            backend (``@torch``, ``@onnx-int8``) by that one. ``bundled`` is the checkpoint of the package.
         majority_data (`Dataset`, *optional*): what the majority baseline counts; defaults to our own training split.
         parameters: for `pipelines.pipeline`.
 
@@ -50,8 +50,12 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
         return pypinyin_system if name == "pypinyin" else large_pinyin_system
     from .pipelines import pipeline  # torch is not needed for the baselines
 
-    model, argmax, _ = name.partition("@argmax")
-    return pipeline_system(pipeline(None if model == "bundled" else model, use_lexicon=not argmax, **parameters))
+    model, _, option = name.partition("@")
+    if option == "argmax":
+        parameters |= {"backend": "torch", "use_lexicon": False}
+    elif option:
+        parameters["backend"] = option
+    return pipeline_system(pipeline(None if model == "bundled" else model, **parameters))
 
 
 def pipeline_system(pipe, **parameters) -> System:

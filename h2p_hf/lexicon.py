@@ -135,6 +135,7 @@ class PhraseTable:
     def __init__(self, phrases: Mapping[str, Any], parse: Callable[[Any], tuple[str | None, ...]] = tuple):
         self._phrases = phrases
         self._parse = parse
+        self._parsed: dict[str, tuple[str | None, ...]] = {}
 
     def _lengths(self, end: int) -> dict[str, list[int]]:
         """Return the lengths of the phrases, longest first, by their character at index `end` (0 or -1)."""
@@ -165,7 +166,9 @@ class PhraseTable:
         for length in self._by_end.get(text[at - 1], ()) if backward else self._by_start.get(text[at], ()):
             start, end = (at - length, at) if backward else (at, at + length)
             if 0 <= start and end <= len(text) and (phrase := text[start:end]) in self._phrases:
-                return start, end, self._parse(self._phrases[phrase])
+                if phrase not in self._parsed:
+                    self._parsed[phrase] = self._parse(self._phrases[phrase])
+                return start, end, self._parsed[phrase]
         return None
 
     def match(self, text: str, backward: bool = False) -> list[tuple[int, int, tuple[str | None, ...]]]:

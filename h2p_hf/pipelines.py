@@ -1,7 +1,7 @@
 """The task "hanzi-to-pinyin": one forward pass a sentence, candidates from the lexicon, user dictionary on top."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from .inline import InlineText
 from .lexicon import UserDictionary, common_readings, phrase_table, readings, tone_variants
 from .modeling import align, bundled_checkpoint, candidate_ids, load_model, load_tokenizer, max_length
 from .modeling.loading import check_tokenizer, has_pinyin_labels
+from .modeling.onnx import ONNX_FILES, load_onnx
 from .modeling.tokenization import model_windows, tokenize
 from .names import name_readings
 from .pinyin import NON_HANZI, to_style, with_erhua
@@ -23,6 +24,9 @@ from .text import is_hanzi, owned
 from .traditional import readings_of_pair, to_simplified
 
 TASK = "hanzi-to-pinyin"
+BACKENDS = ("torch", *ONNX_FILES)
+"""What runs the model."""
+
 CHUNK = 1024
 """Texts of a stream that are sorted by length and batched together."""
 
@@ -37,6 +41,8 @@ class _Window:
     first: int
     last: int
 
+
+_CERTAIN = np.ones(1)
 
 Reading = tuple[tuple[str, ...], np.ndarray]
 """Candidates of one hanzi, and their scores or probabilities, as many."""
@@ -100,20 +106,17 @@ class HanziToPinyinPipeline(Pipeline):
             self.model.float()  # half precision is for the disk: on a CPU it is slower
         self._labels = np.array([self.model.config.id2label[i] for i in range(len(label2id))])
         self._max_length = max_length(self.model, self.tokenizer)
-        self._candidates = self._candidate_ids(label2id)
+        found = candidate_ids(self.tokenizer, label2id)
+        # `(vocab_size, most readings)`, -1 where there are fewer
+        self._candidates = torch.full((max(found) + 1, max(map(len, found.values()))), -1)
+        for i, ids in found.items():
+            self._candidates[i, : len(ids)] = torch.tensor(ids)
+        self._readings = {i: tuple(map(str, self._labels[ids])) for i, ids in found.items() if ids}
 
     @property
     def dictionary(self) -> UserDictionary:
         """The user dictionary given to the constructor; empty if there was none."""
         return self._forward_params.get("dictionary") or UserDictionary()
-
-    def _candidate_ids(self, label2id: Mapping[str, int]) -> torch.Tensor:
-        """Return the label ids of each token's readings: `(vocab_size, most readings)`, -1 where there are fewer."""
-        found = candidate_ids(self.tokenizer, label2id)
-        table = torch.full((max(found) + 1, max(map(len, found.values()))), -1)
-        for i, ids in found.items():
-            table[i, : len(ids)] = torch.tensor(ids)
-        return table
 
     def _sanitize_parameters(
         self,
@@ -211,18 +214,24 @@ class HanziToPinyinPipeline(Pipeline):
         while chunk := list(itertools.islice(texts, CHUNK)):
             found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
             simplified = list(map(to_simplified, chunk))
-            pieces = sorted(self.preprocess(simplified), key=lambda piece: piece.end - piece.start)
+            pieces = sorted(self.preprocess(simplified, use_lexicon), key=lambda piece: piece.end - piece.start)
             for first in range(0, len(pieces), batch_size):
                 self._read(simplified, pieces[first : first + batch_size], found, use_lexicon)
             yield from zip(chunk, found, strict=True)
 
-    def preprocess(self, texts: Sequence[str]) -> list[_Window]:
-        """Cut texts into windows that fit the model, leaving out those without a hanzi."""
+    def preprocess(self, texts: Sequence[str], use_lexicon: bool = True) -> list[_Window]:
+        """Cut texts into windows that fit the model, leaving out those with nothing to choose from: without a hanzi, or,
+        with the lexicon, without one of several readings.
+        """
+
+        def matters(char: str) -> bool:
+            return len(readings(char)) > 1 if use_lexicon else is_hanzi(char)
+
         found = []
         for index, text in enumerate(texts):
             spans = model_windows(self.tokenizer, text, self._max_length)
             for (start, end), (first, last) in zip(spans, owned(spans), strict=True):
-                if any(map(is_hanzi, text[first:last])):
+                if any(map(matters, text[first:last])):
                     found.append(_Window(index, start, end, first, last))
         return found
 
@@ -239,10 +248,12 @@ class HanziToPinyinPipeline(Pipeline):
             for column, at in enumerate(align(contents[row], offsets[row], tokens, self.tokenizer.unk_token_id)):
                 place = piece.start + at
                 if at >= 0 and piece.first <= place < piece.last:
-                    count = int((ids[row, column] >= 0).sum())
-                    if count:
-                        labels = tuple(map(str, self._labels[ids[row, column, :count]]))
-                        found[piece.text][place] = labels, scores[row, column, :count]
+                    if use_lexicon:
+                        labels = self._readings.get(tokens[column], ())
+                    else:
+                        labels = tuple(map(str, self._labels[ids[row, column]]))
+                    if labels:
+                        found[piece.text][place] = labels, scores[row, column, : len(labels)]
 
     def _forward(self, model_inputs: dict) -> dict[str, torch.Tensor]:
         """Return the candidates' label ids and scores, `(batch_size, sequence_length, most readings)` each."""
@@ -287,9 +298,12 @@ class HanziToPinyinPipeline(Pipeline):
             if not is_hanzi(char):
                 continue
             if fixed.get(at):
-                result[at] = (fixed[at],), np.ones(1)
+                result[at] = (fixed[at],), _CERTAIN
                 continue
             labels, found = result[at] or (readings(char), np.zeros(len(readings(char)), dtype=np.float32))
+            if use_lexicon and len(labels) == 1:  # most characters: no need of arithmetic
+                result[at] = labels, _CERTAIN
+                continue
             if not use_lexicon and result[at]:
                 result[at] = labels, np.exp(found)
                 continue
@@ -384,17 +398,25 @@ def _as_texts(inputs: str | Iterable[str]) -> Iterator[str]:
         yield text
 
 
-def pipeline(model: str | None = None, revision: str | None = None, device: str | int | None = None, **kwargs):
+def pipeline(
+    model: str | None = None,
+    revision: str | None = None,
+    device: str | int | None = None,
+    backend: str | None = None,
+    **kwargs,
+):
     """Make a `HanziToPinyinPipeline`.
 
     Args:
         model (`str`, *optional*): a checkpoint folder or a Hub id; defaults to the checkpoint of the package.
         revision (`str`, *optional*): branch, tag or commit on the Hub.
         device (`str` or `int`, *optional*): defaults to the first GPU, or else the CPU.
+        backend (`str`, *optional*): ``torch``, or for a CPU ``onnx`` or ``onnx-int8``, which run what `modeling.onnx.export`
+            wrote; by default ``onnx-int8`` where the checkpoint has it, no device is asked for and there is no GPU.
         kwargs: parameters of `HanziToPinyinPipeline`, such as `dictionary` or `style`.
 
     Raises:
-        InputError: if the checkpoint cannot be loaded or has no pinyin labels.
+        InputError: if the checkpoint cannot be loaded, has no pinyin labels, or not what the backend runs.
 
     Example:
         >>> pipe = pipeline()
@@ -402,17 +424,28 @@ def pipeline(model: str | None = None, revision: str | None = None, device: str 
         ['yin2', 'hang2', 'hang2', 'zhang3', 'chong2', 'xin1', 'zhang3', 'da4', 'le5']
     """
     name = model or bundled_checkpoint()
+    if backend not in (None, *BACKENDS):
+        raise InputError(f"no backend {backend!r}: choose from {', '.join(BACKENDS)}")
     if device is not None:
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"no device {device!r} here: {reason}; try cpu or cuda:0") from None
+    found = None
+    if backend in ONNX_FILES:
+        if device is not None and torch.device(device).type != "cpu":
+            raise InputError(f"backend {backend} runs on the CPU: leave out device {device!r}, or take backend torch")
+        found = load_onnx(name, backend, revision)
+        if not found:
+            raise InputError(f"{name} has no {ONNX_FILES[backend]}: write it with recipes/export.py --model {name}")
+    elif backend is None and device is None and not torch.accelerator.is_available():
+        found = load_onnx(name, "onnx-int8", revision)
     return HanziToPinyinPipeline(
-        model=load_model(name, revision, for_inference=True),
+        model=found or load_model(name, revision, for_inference=True),
         tokenizer=load_tokenizer(name, revision),
         task=TASK,
-        device=device,
+        device="cpu" if found else device,
         **kwargs,
     )
 

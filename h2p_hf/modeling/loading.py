@@ -150,9 +150,11 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     path = Path(name_or_path).expanduser()
     if not path.is_dir() and (path.exists() or path.is_absolute() or name_or_path.startswith(".")):
         raise InputError(f"no checkpoint folder {name_or_path}: give a folder with config.json, or a Hub id")
-    # Loading reports every fresh head as a warning table; for a user who fine-tunes that is no news.
-    logger = logging.getLogger("transformers.modeling_utils")
-    level, logger.level = logger.level, logging.ERROR
+    # Loading reports every fresh head as a warning table, and every layer as not sharded: no news for a user.
+    loggers = [logging.getLogger(f"transformers.{name}") for name in ("modeling_utils", "distributed.tensor_parallel")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         return from_pretrained(str(path) if path.is_dir() else name_or_path, **kwargs)
     except Exception as error:  # a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
@@ -161,4 +163,5 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
             f"cannot load the {what} of {name_or_path}: {reason}; give a checkpoint folder or a Hub id"
         ) from error
     finally:
-        logger.level = level
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
