@@ -13,7 +13,7 @@ from .errors import InputError
 __version__ = "0.1.0"
 
 _LAZY = {
-    "pipeline": "pipelines",
+    "pipeline": "auto",
     "HanziToPinyinPipeline": "pipelines",
     "UserDictionary": "lexicon",
     "InlineText": "inline",

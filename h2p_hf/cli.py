@@ -142,7 +142,7 @@ def run_annotate(args: argparse.Namespace) -> int:
     style = args.style or "tone3"
     pipe = _pipeline(args)
     from .pinyin import to_style
-    from .pipelines import best_reading
+    from .reader import best_reading
     from .sandhi import spoken
     from .traditional import to_simplified
 
@@ -164,12 +164,8 @@ def run_annotate(args: argparse.Namespace) -> int:
 
 
 def _pipeline(args: argparse.Namespace, **output):
-    import transformers  # seconds of imports, which --help and a mistyped option need not wait for
+    from .auto import pipeline  # what --help and a mistyped option need not wait for
 
-    from .pipelines import pipeline
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     return pipeline(
         args.model,
         args.revision,

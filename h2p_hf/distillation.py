@@ -7,11 +7,11 @@ import torch
 from datasets import Dataset, Features, List, Value
 from transformers import DataCollatorForTokenClassification
 
+from .auto import pipeline
 from .baselines import g2pm_probabilities
 from .data import FEATURES
 from .errors import InputError
 from .lexicon import readings
-from .pipelines import pipeline
 from .training import PinyinTrainer, PinyinTrainingArguments
 
 SOFT_FEATURES = Features(

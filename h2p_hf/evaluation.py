@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from .auto import pipeline
 from .baselines import System, g2pm_system, large_pinyin_system, majority_system, pypinyin_system
 from .data import load
 from .errors import InputError
@@ -48,8 +49,6 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
         return g2pm_system()
     if name in ("pypinyin", "large_pinyin"):
         return pypinyin_system if name == "pypinyin" else large_pinyin_system
-    from .pipelines import pipeline  # torch is not needed for the baselines
-
     model, _, option = name.partition("@")
     if option == "argmax":
         parameters |= {"backend": "torch", "use_lexicon": False}

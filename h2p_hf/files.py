@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Files of the package, and files written whole or not at all."""
 
 import json
 import os
@@ -8,6 +8,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import InputError
+
+RESOURCES = Path(__file__).parent / "resources"
+
+
+def bundled_checkpoint() -> str:
+    """Return the folder of the fine-tuned checkpoint that comes with the package: what the pipeline runs."""
+    return str(RESOURCES / "checkpoint")
+
+
+def bundled_base() -> str:
+    """Return the folder of the pretrained checkpoint that comes with the package: what fine-tuning starts from."""
+    return str(RESOURCES / "base")
 
 
 @contextmanager

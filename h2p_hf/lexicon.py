@@ -5,16 +5,19 @@ Sources: kTGHZ2013 (通用规范汉字字典), kXHC1983 (现代汉语词典) and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import files
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_dir
 from pypinyin.constants import PINYIN_DICT
 from pypinyin_dict.pinyin_data import ktghz2013, kxhc1983
 
 from .errors import InputError
+from .files import RESOURCES, atomic_write
 from .pinyin import normalize
 from .text import is_hanzi, read_lines
 
@@ -26,7 +29,7 @@ def general_standard() -> list[str]:
 
 def resource_rows(name: str) -> list[list[str]]:
     """Return the rows of one of our tables in ``resources``: its lines cut at tabs, without comments."""
-    lines = files("h2p_hf").joinpath("resources", name).read_text("utf-8").splitlines()
+    lines = (RESOURCES / name).read_text("utf-8").splitlines()
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
@@ -139,10 +142,10 @@ class PhraseTable:
 
     def _lengths(self, end: int) -> dict[str, list[int]]:
         """Return the lengths of the phrases, longest first, by their character at index `end` (0 or -1)."""
-        lengths: dict[str, set[int]] = {}
-        for phrase in self._phrases:
-            lengths.setdefault(phrase[end], set()).add(len(phrase))
-        return {char: sorted(found, reverse=True) for char, found in lengths.items()}
+        lengths: dict[str, list[int]] = {}
+        for char, length in sorted({(phrase[end], len(phrase)) for phrase in self._phrases}, reverse=True):
+            lengths.setdefault(char, []).append(length)
+        return lengths
 
     @cached_property
     def _by_start(self) -> dict[str, list[int]]:
@@ -203,26 +206,46 @@ class PhraseTable:
 
 @cache
 def large_pinyin_phrases() -> PhraseTable:
-    """Return the phrases of large_pinyin (about 410,000). Loading them takes about a second, once a process."""
-    return PhraseTable(_large_pinyin(), parse=_first_readings)
+    """Return the phrases of large_pinyin (about 410,000)."""
+    return PhraseTable(_large_pinyin(), parse=_split)
 
 
 @cache
 def phrase_table() -> PhraseTable:
     """Return the phrases of large_pinyin with our corrections (resources/phrases.tsv): what decoding and labels use."""
     phrases: dict[str, Any] = _large_pinyin()
-    phrases.update(UserDictionary.load(Path(__file__).parent / "resources" / "phrases.tsv").entries)
-    return PhraseTable(phrases, parse=lambda raw: raw if isinstance(raw, tuple) else _first_readings(raw))
+    phrases.update(UserDictionary.load(RESOURCES / "phrases.tsv").entries)
+    return PhraseTable(phrases, parse=lambda raw: raw if isinstance(raw, tuple) else _split(raw))
 
 
-def _large_pinyin() -> dict[str, list[list[str]]]:
+def _split(raw: str) -> tuple[str | None, ...]:
+    return tuple(None if reading == "-" else reading for reading in raw.split(" "))
+
+
+def _large_pinyin() -> dict[str, str]:
+    """Return the phrases of large_pinyin with the first reading of each character, ``-`` for one outside the inventory.
+
+    The module takes a second to import, and its readings another one to parse: what comes of it is kept in the cache of the
+    user, where that can be written.
+    """
+    kept = Path(user_cache_dir("h2p_hf")) / f"large_pinyin-{version('pypinyin-dict')}.txt"
+    try:
+        phrases, _, found = kept.read_text("utf-8").partition("\n\n")
+        return dict(zip(phrases.split("\n"), found.split("\n"), strict=True))
+    except (OSError, ValueError):  # not there, or cut off
+        pass
     from pypinyin_dict.phrase_pinyin_data import large_pinyin
 
-    return {phrase: raw for phrase, raw in large_pinyin.phrases_dict.items() if len(phrase) == len(raw) > 1}
-
-
-def _first_readings(raw: list[list[str]]) -> tuple[str | None, ...]:
-    return tuple(next(iter(parse_readings(first)), None) for first, *_ in raw)
+    result = {
+        phrase: " ".join(next(iter(parse_readings(first)), "-") for first, *_ in raw)
+        for phrase, raw in large_pinyin.phrases_dict.items()
+        if len(phrase) == len(raw) > 1
+    }
+    with suppress(OSError, InputError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(kept) as file:
+            file.write("\n".join(result) + "\n\n" + "\n".join(result.values()))
+    return result
 
 
 @dataclass

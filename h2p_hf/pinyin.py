@@ -7,11 +7,12 @@ digit 1-5 at the end (5 is the neutral tone), for example ``hang2``, ``lv4``, ``
 import re
 import unicodedata
 from functools import cache
-from importlib.resources import files
 
 from pypinyin import Style
 from pypinyin.contrib.tone_convert import to_tone3, tone3_to_tone
 from pypinyin.style import convert as convert_style
+
+from .files import RESOURCES
 
 NON_HANZI = "O"
 """Label of every token that is no hanzi. It is the outside label of token classification, which
@@ -47,7 +48,7 @@ def syllables() -> frozenset[str]:
     pypinyin, pypinyin-dict and CC-CEDICT, and the labels of CPP, frozen in ``resources/syllables.txt`` (one line a
     toneless syllable with the tones it occurs in), so that label ids never change with the version of a dictionary.
     """
-    lines = files("h2p_hf").joinpath("resources/syllables.txt").read_text("utf-8").split("\n")
+    lines = (RESOURCES / "syllables.txt").read_text("utf-8").split("\n")
     return frozenset(base + tone for base, tones in (line.split() for line in lines if line) for tone in tones)
 
 

@@ -27,10 +27,11 @@ from pypinyin.core import Pinyin
 from pypinyin.seg.simpleseg import simple_seg
 from pypinyin.utils import _remove_dup_and_empty
 
+from .auto import pipeline
 from .errors import InputError
 from .lexicon import UserDictionary, tone_variants
 from .pinyin import normalize
-from .pipelines import HanziToPinyinPipeline, pipeline
+from .reader import PinyinReader
 from .sandhi import spoken
 from .text import is_hanzi
 from .traditional import to_simplified
@@ -42,7 +43,7 @@ _SINGLE: dict[str, tuple[str, ...]] = {}
 
 
 @cache
-def _default_pipeline() -> HanziToPinyinPipeline:
+def _default_pipeline() -> PinyinReader:
     return pipeline()
 
 
@@ -52,12 +53,12 @@ class ContextConverter(UltimateConverter):
     In ``pypinyin.core.Pinyin`` it works too, but is handed one word after the other, without the context.
 
     Args:
-        pipe (`HanziToPinyinPipeline`, *optional*): defaults to that of the bundled checkpoint. How it decodes counts (its
+        pipe (`PinyinReader`, *optional*): defaults to that of the bundled checkpoint. How it decodes counts (its
             dictionary, names ...), not how it writes.
         v_to_u, neutral_tone_with_five, tone_sandhi (`bool`, *optional*): as in pypinyin.
     """
 
-    def __init__(self, pipe: HanziToPinyinPipeline | None = None, tone_sandhi: bool = False, **kwargs):
+    def __init__(self, pipe: PinyinReader | None = None, tone_sandhi: bool = False, **kwargs):
         super().__init__(**kwargs)
         self._pipe = pipe or _default_pipeline()
         self._spoken = tone_sandhi

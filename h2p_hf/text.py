@@ -68,7 +68,7 @@ def words(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def windows(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
+def windows(text: str, size: int, overlap: int | None = None) -> list[tuple[int, int]]:
     """Cut a text into windows that a model can read in one pass.
 
     Whole sentences are packed into a window; only a sentence longer than `size` is cut inside, and its pieces then
@@ -77,7 +77,8 @@ def windows(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
     Args:
         text (`str`): the text.
         size (`int`): the longest window, in characters.
-        overlap (`int`): what two pieces of one long sentence share, in characters; less than `size`.
+        overlap (`int`, *optional*): what two pieces of one long sentence share, in characters; less than `size`, and by
+            default a quarter of it.
 
     Returns:
         `list[tuple[int, int]]`: start and end offsets, in order, covering the text; empty for the empty text.
@@ -88,6 +89,7 @@ def windows(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
         >>> windows("一二三四五六", size=4, overlap=2)
         [(0, 4), (2, 6)]
     """
+    overlap = size // 4 if overlap is None else overlap
     if not 0 <= overlap < size:
         raise ValueError(f"overlap must be from 0 to size - 1, got overlap={overlap}, size={size}")
     if len(text) <= size:

@@ -29,10 +29,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from .data import label_monophones, load, load_all
 from .errors import InputError
 from .evaluation import evaluate_system, load_system, pipeline_system, report_folder, table, write_report
-from .files import atomic_write
+from .files import atomic_write, bundled_base
 from .metrics import build_compute_metrics, pinyin_scores
 from .modeling import (
-    bundled_base,
     candidate_mask,
     encode,
     load_config,
@@ -41,7 +40,8 @@ from .modeling import (
     max_length,
     token_loss,
 )
-from .pipelines import TASK, HanziToPinyinPipeline, best_reading
+from .pipelines import TASK, HanziToPinyinPipeline
+from .reader import best_reading
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from h2p_hf.errors import InputError, run
 from h2p_hf.evaluation import evaluate_system, load_system
 from h2p_hf.metrics import polyphone_positions
 from h2p_hf.modeling import load_model, load_tokenizer
-from h2p_hf.modeling.onnx import export
+from h2p_hf.modeling.export import export_onnx
 
 
 def main() -> None:
@@ -34,8 +34,7 @@ def main() -> None:
     if args.output:
         model.save_pretrained(output)
         tokenizer.save_pretrained(output)
-    transformers.logging.disable_progress_bar()
-    files = export(model, tokenizer, output)
+    files = export_onnx(model, tokenizer, output)
 
     print("| data | backend | MiB | accuracy | same as torch |\n| --- | --- | ---: | ---: | ---: |")
     for name, dataset in datasets.items():

@@ -11,7 +11,8 @@ from h2p_hf.baselines import pypinyin_system
 from h2p_hf.cli import main
 from h2p_hf.data import load
 from h2p_hf.evaluation import evaluate_system
-from h2p_hf.modeling import bundled_base, bundled_checkpoint, load_model, load_tokenizer
+from h2p_hf.files import bundled_base, bundled_checkpoint
+from h2p_hf.modeling import load_model, load_tokenizer
 from h2p_hf.pinyin import label2id
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")

@@ -7,8 +7,8 @@ import h2p_hf
 
 PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
-ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "baselines", "data",
-         "modeling", "metrics", "pipelines", "rendering", "pypinyin", "evaluation",
+ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
+         "data", "modeling", "metrics", "pipelines", "auto", "rendering", "pypinyin", "evaluation",
          "training", "distillation", "cli"]  # fmt: skip
 
 
@@ -36,6 +36,12 @@ def test_importing_the_package_does_not_import_torch():
     code = "import sys, h2p_hf.cli; h2p_hf.cli.build_parser(); print('torch' in sys.modules, 'transformers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_reading_a_text_does_not_import_torch():
+    code = "import sys, h2p_hf.cli; h2p_hf.cli.main(['convert', '长江']); print('torch' in sys.modules, 'transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["cháng jiāng", "False False"]
 
 
 def test_task_is_registered_whichever_is_imported_first():

@@ -7,6 +7,7 @@ from h2p_hf import InputError
 from h2p_hf.lexicon import (
     PhraseTable,
     UserDictionary,
+    _large_pinyin,
     general_standard,
     is_polyphone,
     large_pinyin_phrases,
@@ -130,3 +131,17 @@ def test_phrases_of_ours_may_leave_a_reading_open():
     assert phrase_table().readings("衣服")[1] == "fu5"
     table = PhraseTable({"ab": ("x", None)})
     assert table.readings("ab") == {0: "x", 1: None}
+
+
+def test_phrases_are_kept_between_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    built = _large_pinyin()
+    [kept] = (tmp_path / "cache" / "h2p_hf").iterdir()
+    assert _large_pinyin() == built and len(built) > 400_000
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])  # as after a crash of the machine
+    assert _large_pinyin() == built
+    assert kept.read_bytes() == whole
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nowhere to write
+    assert _large_pinyin() == built

@@ -9,7 +9,6 @@ from transformers import BertTokenizer, ElectraConfig, ElectraModel, PreTrainedT
 
 from h2p_hf import InputError
 from h2p_hf.modeling import (
-    align,
     candidate_mask,
     character_tokenizer,
     encode,
@@ -20,6 +19,7 @@ from h2p_hf.modeling import (
 )
 from h2p_hf.modeling.tokenization import tokenize
 from h2p_hf.pinyin import label2id, labels
+from h2p_hf.reader import align
 
 
 @pytest.fixture(scope="module")

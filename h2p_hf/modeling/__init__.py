@@ -1,22 +1,16 @@
 """Tokenizer alignment, candidate-masked loss and checkpoint loading."""
 
 from .loading import (
-    bundled_base,
-    bundled_checkpoint,
     load_config,
     load_masked_lm,
     load_model,
     load_tokenizer,
     max_length,
 )
-from .loss import candidate_ids, candidate_mask, token_loss
-from .tokenization import align, character_tokenizer, encode
+from .loss import candidate_mask, token_loss
+from .tokenization import character_tokenizer, encode
 
 __all__ = [
-    "align",
-    "bundled_base",
-    "bundled_checkpoint",
-    "candidate_ids",
     "candidate_mask",
     "character_tokenizer",
     "encode",

@@ -13,25 +13,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from ..errors import InputError
-from ..pinyin import NON_HANZI, id2label, label2id, syllables
+from ..pinyin import id2label, label2id
+from ..reader import has_pinyin_labels
 
 DEFAULT_MAX_LENGTH = 256
 """Longest input in tokens, for a tokenizer that states none (a bare vocab.txt says 1e30)."""
-
-
-RESOURCES = Path(__file__).parent.parent / "resources"
-
-
-def bundled_checkpoint() -> str:
-    """Return the folder of the fine-tuned checkpoint that comes with the package: what the pipeline runs."""
-    return str(RESOURCES / "checkpoint")
-
-
-def bundled_base() -> str:
-    """Return the folder of the pretrained checkpoint that comes with the package: what fine-tuning starts from."""
-    return str(RESOURCES / "base")
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -98,7 +87,7 @@ def load_model(
             raise InputError(f"impossible model config: {' '.join(str(error).split())}") from None
     config = load_config(name_or_path, revision)
     ours = config.label2id == label2id()
-    if for_inference and not has_pinyin_labels(config):
+    if for_inference and not has_pinyin_labels(config.label2id):
         raise InputError(
             f"{name_or_path} has no pinyin labels: fine-tune it first with recipes/finetune.py --model_name_or_path"
         )
@@ -121,11 +110,6 @@ def load_model(
             f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again"
         )
     return model
-
-
-def has_pinyin_labels(config: PreTrainedConfig) -> bool:
-    """Return whether all labels of a model are syllables (or ``O``): whether it was fine-tuned for this task."""
-    return set(config.label2id) - {NON_HANZI} <= syllables()
 
 
 def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:
@@ -155,6 +139,9 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    bars = path.is_dir() and transformers_logging.is_progress_bar_enabled()  # downloads keep theirs
+    if bars:
+        transformers_logging.disable_progress_bar()
     try:
         return from_pretrained(str(path) if path.is_dir() else name_or_path, **kwargs)
     except Exception as error:  # a dozen types: OSError, SafetensorError, JSON, Hub, Unicode ...
@@ -165,3 +152,5 @@ def _load(from_pretrained, name_or_path: str, what: str, **kwargs):
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

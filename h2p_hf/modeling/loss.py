@@ -6,15 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
-from ..lexicon import readings
-
-
-def candidate_ids(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> dict[int, list[int]]:
-    """Return the label ids of each token's readings, by token id; empty for what is not one hanzi of the lexicon."""
-    return {
-        i: [label2id[reading] for reading in readings(token) if reading in label2id]
-        for token, i in tokenizer.get_vocab().items()
-    }
+from ..reader import candidate_ids
 
 
 def candidate_mask(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> torch.Tensor:
@@ -25,7 +17,7 @@ def candidate_mask(tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, in
         readings; for any other token every label.
     """
     mask = torch.ones(len(tokenizer), len(label2id), dtype=torch.bool)
-    for i, ids in candidate_ids(tokenizer, label2id).items():
+    for i, ids in candidate_ids(tokenizer.get_vocab(), label2id).items():
         if ids:
             mask[i] = False
             mask[i, ids] = True

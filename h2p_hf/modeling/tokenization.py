@@ -7,6 +7,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase
 
 from ..lexicon import general_standard
 from ..pinyin import NON_HANZI
+from ..reader import align
 from ..text import encodable, is_hanzi, owned, windows
 
 SYMBOLS = (
@@ -35,24 +36,6 @@ def character_tokenizer(model_max_length: int = 256) -> BertTokenizer:
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *alphanumerics, *("##" + c for c in alphanumerics)]
     tokens += dict.fromkeys([*SYMBOLS, *general_standard()])
     return BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}, model_max_length=model_max_length)
-
-
-def align(text: str, offsets: Sequence[tuple[int, int]], input_ids: Sequence[int], unk_id: int | None) -> list[int]:
-    """Map each token to the one hanzi it stands for.
-
-    Args:
-        text (`str`): the text that was tokenised.
-        offsets (sequence of `(start, end)`): one pair a token; special tokens have `(0, 0)`.
-        input_ids (sequence of `int`): as many.
-        unk_id (`int` or `None`): id of the unknown token: it carries no character, so it is mapped to nothing.
-
-    Returns:
-        `list[int]`: for each token the offset of its hanzi, or -1 if it is not exactly one known hanzi.
-    """
-    return [
-        start if end - start == 1 and token != unk_id and is_hanzi(text[start]) else -1
-        for (start, end), token in zip(offsets, input_ids, strict=True)
-    ]
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int):
@@ -87,8 +70,9 @@ def encode(
     """
     pieces, shares, readings, softs = [], [], [], []
     no_soft = itertools.repeat(None)
+    size = max_length - tokenizer.num_special_tokens_to_add()
     for text, pinyin, soft in zip(batch["text"], batch["pinyin"], batch.get("soft", no_soft), strict=False):
-        spans = model_windows(tokenizer, text, max_length)
+        spans = windows(text, size)
         for (start, end), (first, last) in zip(spans, owned(spans), strict=True):
             pieces.append(text[start:end])
             shares.append(range(first - start, last - start))
@@ -119,9 +103,3 @@ def encode(
 
 def _filled(values: list, filler: float) -> list:
     return values + [filler] * (SOFT_LABELS - len(values))
-
-
-def model_windows(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int) -> list[tuple[int, int]]:
-    """Cut a text into windows of at most `max_length` tokens, counting a token a character; a quarter overlaps."""
-    size = max_length - tokenizer.num_special_tokens_to_add()
-    return windows(text, size, overlap=size // 4)

@@ -1,0 +1,117 @@
+"""Run an exported model with ONNX Runtime, on the CPU, without torch."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+from tokenizers import Tokenizer
+
+from .errors import InputError
+from .reader import PinyinReader, Scored
+from .text import encodable
+
+ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
+"""Where a checkpoint has its exported models, by backend: the names that optimum and transformers.js look for."""
+
+INPUTS = ("input_ids", "attention_mask")
+
+
+class OnnxPinyinReader(PinyinReader):
+    """Read the pinyin of every hanzi with ONNX Runtime; for parameters and results see `reader.PinyinReader`.
+
+    It runs on as many threads as ``OMP_NUM_THREADS`` says, or else as there are cores.
+
+    Args:
+        session (`InferenceSession`): takes `INPUTS`, `(batch_size, sequence_length)` each, and returns logits.
+        tokenizer (`Tokenizer`): of the ``tokenizers`` library.
+        tokenizer_config (`dict`): the content of tokenizer_config.json.
+        config (`dict`): the content of config.json.
+        kwargs: parameters of `PinyinReader`.
+
+    Raises:
+        InputError: if the labels are no syllables.
+    """
+
+    def __init__(
+        self, session: InferenceSession, tokenizer: Tokenizer, tokenizer_config: dict, config: dict, **kwargs: Any
+    ):
+        pad, unknown = (_content(tokenizer_config.get(f"{kind}_token")) for kind in ("pad", "unk"))
+        limit = min(tokenizer_config.get("model_max_length", 256), config.get("max_position_embeddings", 256))
+        special_tokens = tokenizer.num_special_tokens_to_add(is_pair=False)
+        unk_id = tokenizer.token_to_id(unknown) if unknown else None
+        self._prepare(config["label2id"], tokenizer.get_vocab(), unk_id, limit, special_tokens)
+        tokenizer.enable_truncation(limit)
+        tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
+        self._session, self._tokenizer = session, tokenizer
+        self.phrase_bonus = config.get("phrase_bonus", 0.0)
+        self._batch_size = kwargs.pop("batch_size", None)
+        _, self._forward_params, self._postprocess_params = self._sanitize_parameters(**kwargs)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str, backend: str = "onnx-int8", revision: str | None = None, **kwargs: Any
+    ) -> "OnnxPinyinReader":
+        """Load the exported model of a checkpoint.
+
+        Args:
+            name_or_path (`str`): a folder or a Hub id.
+            backend (`str`, *optional*, defaults to `"onnx-int8"`): a key of `ONNX_FILES`.
+            revision (`str`, *optional*): branch, tag or commit on the Hub.
+            kwargs: parameters of `PinyinReader`.
+
+        Raises:
+            InputError: if a file is missing or corrupt.
+        """
+        names = (ONNX_FILES[backend], "tokenizer.json", "tokenizer_config.json", "config.json")
+        paths = [_file(name_or_path, name, revision) for name in names]
+        for name, path in zip(names, paths, strict=True):
+            if path is None:
+                raise InputError(
+                    f"{name_or_path} has no {name} (or cannot be reached): write it with recipes/export.py --model "
+                    f"{name_or_path}"
+                )
+        options = SessionOptions()
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+        try:
+            session = InferenceSession(str(paths[0]), options, providers=["CPUExecutionProvider"])
+            tokenizer = Tokenizer.from_file(str(paths[1]))
+            configs = [json.loads(path.read_text("utf-8")) for path in paths[2:]]
+        except Exception as error:  # onnxruntime and tokenizers have a class of their own for each kind of failure
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"cannot load {name_or_path}: {reason}; export it again with recipes/export.py") from None
+        return cls(session, tokenizer, *configs, **kwargs)
+
+    @staticmethod
+    def is_there(name_or_path: str, backend: str, revision: str | None = None) -> bool:
+        """Return whether a checkpoint has an exported model (from the Hub it is downloaded)."""
+        return _file(name_or_path, ONNX_FILES[backend], revision) is not None
+
+    def _run(self, contents: Sequence[str], use_lexicon: bool) -> Scored:
+        encoded = self._tokenizer.encode_batch(list(map(encodable, contents)))
+        ids = np.array([one.ids for one in encoded])
+        inputs = dict(zip(INPUTS, (ids, np.array([one.attention_mask for one in encoded])), strict=True))
+        scores = self._session.run(None, inputs)[0]
+        if use_lexicon:
+            scores = np.take_along_axis(scores, np.maximum(self._candidates[ids], 0), axis=-1)
+        return Scored([one.ids for one in encoded], [one.offsets for one in encoded], scores)
+
+
+def _file(name_or_path: str, name: str, revision: str | None) -> Path | None:
+    """Return a file of a checkpoint, or None if it is not there."""
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name_or_path, name, revision=revision))
+    except Exception:  # no such file, repository or network: what was asked for is not there
+        return None
+
+
+def _content(token: str | dict | None) -> str | None:
+    return token["content"] if isinstance(token, dict) else token
