@@ -280,13 +280,34 @@ def test_benchmark(tmp_path):
     text.write_text("银行行长重新上任。\n他还没来。\n" * 50, encoding="utf-8")
     output = tmp_path / "speed.json"
     command = [sys.executable, "recipes/benchmark.py", "--files", str(text), "--output", str(output), "--rounds", "2",
-               "--characters", "200", "--systems", "bundled", "g2pM"]  # fmt: skip
+               "--characters", "200", "--systems", "bundled", "pypinyin", "g2pW-style"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     report = json.loads(output.read_text("utf-8"))
     assert 200 <= report["characters"] < 210
-    speed = report["characters_per_second"]
-    assert set(speed) == {"bundled", "g2pM"} and all(len(runs) == 2 for runs in report["seconds"].values())
-    assert f"| g2pM | {speed['g2pM']:,.0f} | {speed['bundled'] / speed['g2pM']:.2f} |" in done.stdout
+    ours, theirs, slow = (report["systems"][name] for name in ("bundled", "pypinyin", "g2pW-style"))
+    assert all(len(row["seconds"]) == 2 and 0 < row["p50_ms"] <= row["p95_ms"] for row in (ours, theirs, slow))
+    assert slow["p50_ms"] > 5 * ours["p50_ms"]  # hundreds of times: a big model, and one pass a polyphone
+    assert theirs["first_result_seconds"] < ours["first_result_seconds"] and theirs["peak_memory_mib"] > 10
+    assert "first_result_seconds" not in slow
+    assert set(report["scaling"]) == {"length", "batch_size"}
+    assert f"| g2pW-style | {slow['characters_per_second']:,.0f} | {slow['p50_ms']:.2f} |" in done.stdout
+    assert output.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+
+
+def test_plot_of_training(tmp_path):
+    log = [{"loss": 1.0, "step": 1}, {"eval_accuracy": 0.5, "num_input_tokens_seen": 1000, "step": 2}]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+
+    def plot(folder, output):
+        command = [sys.executable, "recipes/plot_training.py", "--runs", str(folder), "--output", str(output)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert plot(tmp_path, tmp_path / "a.png").returncode == 0
+    assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+    done = plot(tmp_path / "none", tmp_path / "b.png")
+    assert done.returncode == 2 and "no finished run in" in done.stderr
+    done = plot(tmp_path, tmp_path / "b.words")
+    assert done.returncode == 2 and "cannot write" in done.stderr and not (tmp_path / "b.words").exists()
 
 
 @pytest.mark.parametrize("config", sorted((ROOT / "recipes" / "configs").glob("*.yaml")), ids=lambda p: p.name)
