@@ -4,8 +4,10 @@ Nothing here needs torch or transformers, so that a text is read a second after 
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,6 +119,8 @@ class PinyinReader:
         use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, which is what plain
             ``pipeline("token-classification")`` gives; the five best are the candidates.
         batch_size (`int`, *optional*, defaults to 32): windows a forward pass.
+        cache_size (`int`, *optional*, defaults to 0): what the model says of so many texts is kept, and not computed again
+            when one of them comes back; the oldest goes first.
 
     Returns (for one text; a list of these for a list, a generator for any other iterable):
         `list[dict]`: one item a hanzi, in order: `char`, `pinyin` (None if nobody knows it or it is below `min_score`),
@@ -126,6 +130,10 @@ class PinyinReader:
 
     phrase_bonus: float
     """What the checkpoint has as its phrase bonus."""
+
+    _batch_size: int | None = None
+    _threads = 1
+    """How many batches `_run` may read at a time."""
 
     def _run(self, contents: Sequence[str], use_lexicon: bool) -> Scored:
         """Run the model on one batch of windows."""
@@ -146,6 +154,7 @@ class PinyinReader:
         """
         if not has_pinyin_labels(label2id):
             raise InputError("this model has no pinyin labels: fine-tune it first with recipes/finetune.py")
+        self._cache: dict[tuple[str, bool], list[Reading | None]] = {}
         self._labels = np.array(sorted(label2id, key=label2id.__getitem__))
         self._outside = label2id.get(NON_HANZI)
         self._unk_id, self._max_length, self._window = unk_id, max_length, max_length - special_tokens
@@ -174,6 +183,7 @@ class PinyinReader:
         phrase_bonus=None,
         use_lexicon=None,
         batch_size=None,
+        cache_size=None,
     ):
         if isinstance(dictionary, (str, Path)):
             dictionary = UserDictionary.load(dictionary)
@@ -185,11 +195,13 @@ class PinyinReader:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        if cache_size is not None and cache_size < 0:
+            raise InputError(f"cache_size must be at least 0, got {cache_size}")
         # `Pipeline` keeps three kinds apart: here what is for the model, for decoding and for the items.
         return tuple(
             {key: value for key, value in part.items() if value is not None}
             for part in (
-                {"batch_size": batch_size},
+                {"batch_size": batch_size, "cache_size": cache_size},
                 {
                     "dictionary": dictionary,
                     "names": names,
@@ -209,9 +221,9 @@ class PinyinReader:
 
     def __call__(self, inputs: str | Iterable[str], **kwargs):
         """Read one text, a list of texts, or a stream of texts. See the class for the parameters and the result."""
-        batch_size, decoding, output = self._parameters(kwargs)
+        model, decoding, output = self._parameters(kwargs)
         results = (
-            self._items(text, found, **output) for text, found in self._stream(_as_texts(inputs), batch_size, decoding)
+            self._items(text, found, **output) for text, found in self._stream(_as_texts(inputs), model, decoding)
         )
         if isinstance(inputs, str):
             return next(results)
@@ -223,44 +235,55 @@ class PinyinReader:
         The same decoding as a call without the items around it: the column layout of the datasets. Of what is about items
         `style` and `min_score` count.
         """
-        batch_size, decoding, output = self._parameters(kwargs)
+        model, decoding, output = self._parameters(kwargs)
         style, min_score = output.get("style", "tone3"), output.get("min_score", 0.0)
-        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
+        for _, found in self._stream(_as_texts(texts), model, decoding):
             best = (best_reading(reading, min_score) for reading in found)
             yield [syllable and to_style(syllable, style) for syllable in best]
 
     def probabilities(self, texts: Iterable[str], **kwargs) -> Iterator[list[Reading | None]]:
         """Read texts and yield, for each, a list as long as the text: the candidates of a hanzi and their probabilities."""
-        batch_size, decoding, _ = self._parameters(kwargs)
-        for _, found in self._stream(_as_texts(texts), batch_size, decoding):
+        model, decoding, _ = self._parameters(kwargs)
+        for _, found in self._stream(_as_texts(texts), model, decoding):
             yield found
 
-    def _parameters(self, kwargs: dict) -> tuple[int, dict, dict]:
+    def _parameters(self, kwargs: dict) -> tuple[dict, dict, dict]:
         model, decoding, output = self._sanitize_parameters(**kwargs)
         # `Pipeline` keeps the batch size of the constructor for itself.
-        batch_size = model.get("batch_size") or self._batch_size or 32
-        return batch_size, {**self._forward_params, **decoding}, {**self._postprocess_params, **output}
+        model = {"batch_size": self._batch_size or 32, **self._preprocess_params, **model}
+        return model, {**self._forward_params, **decoding}, {**self._postprocess_params, **output}
 
-    def _stream(
-        self, texts: Iterable[str], batch_size: int, decoding: dict
-    ) -> Iterator[tuple[str, list[Reading | None]]]:
-        for text, found in self.scores(texts, batch_size, decoding.get("use_lexicon", True)):
+    def _stream(self, texts: Iterable[str], model: dict, decoding: dict) -> Iterator[tuple[str, list[Reading | None]]]:
+        for text, found in self.scores(texts, use_lexicon=decoding.get("use_lexicon", True), **model):
             yield text, self.postprocess(text, found, **decoding)
 
     def scores(
-        self, texts: Iterable[str], batch_size: int = 32, use_lexicon: bool = True
+        self, texts: Iterable[str], batch_size: int = 32, use_lexicon: bool = True, cache_size: int = 0
     ) -> Iterator[tuple[str, list[Reading | None]]]:
         """Yield each text with what the model alone says: a list as long as the text, with the scores of each hanzi that
         the tokenizer knows, ready for `postprocess`.
         """
         texts = iter(texts)
         while chunk := list(itertools.islice(texts, CHUNK)):
-            found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
-            simplified = list(map(to_simplified, chunk))
-            pieces = sorted(self.preprocess(simplified, use_lexicon), key=lambda piece: piece.end - piece.start)
-            for first in range(0, len(pieces), batch_size):
-                self._read(simplified, pieces[first : first + batch_size], found, use_lexicon)
-            yield from zip(chunk, found, strict=True)
+            if not cache_size:
+                yield from zip(chunk, self._score(chunk, batch_size, use_lexicon), strict=True)
+                continue
+            keys = [(str(text), use_lexicon) for text in chunk]
+            new = [key for key in dict.fromkeys(keys) if key not in self._cache]
+            self._cache.update(zip(new, self._score([text for text, _ in new], batch_size, use_lexicon), strict=True))
+            yield from ((text, self._cache[key]) for text, key in zip(chunk, keys, strict=True))
+            for key in list(self._cache)[: max(0, len(self._cache) - cache_size)]:
+                del self._cache[key]
+
+    def _score(self, chunk: Sequence[str], batch_size: int, use_lexicon: bool) -> list[list[Reading | None]]:
+        found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
+        simplified = list(map(to_simplified, chunk))
+        pieces = sorted(self.preprocess(simplified, use_lexicon), key=lambda piece: piece.end - piece.start)
+        batches = [pieces[first : first + batch_size] for first in range(0, len(pieces), batch_size)]
+        for result in self._each(partial(self._read, simplified, use_lexicon), batches):
+            for index, place, reading in result:
+                found[index][place] = reading
+        return found
 
     def preprocess(self, texts: Sequence[str], use_lexicon: bool = True) -> list[_Window]:
         """Cut texts into windows that fit the model, leaving out those with nothing to choose from: without a hanzi, or,
@@ -278,12 +301,22 @@ class PinyinReader:
                     found.append(_Window(index, start, end, first, last))
         return found
 
-    def _read(self, texts, pieces: Sequence[_Window], found, use_lexicon: bool) -> None:
-        """Run the model on one batch of windows and note the scores of each hanzi's candidates."""
+    def _each(self, function: Callable, items: Sequence) -> Iterator:
+        if self._threads == 1 or len(items) < 2:
+            yield from map(function, items)
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                yield from pool.map(function, items)
+
+    def _read(
+        self, texts: Sequence[str], use_lexicon: bool, pieces: Sequence[_Window]
+    ) -> list[tuple[int, int, Reading]]:
+        """Run the model on one batch of windows and return index of text, offset and scores of each hanzi's candidates."""
         contents = [texts[piece.text][piece.start : piece.end] for piece in pieces]
         input_ids, offsets, scores = self._run(contents, use_lexicon)
         if not use_lexicon:
             scores, best = self._best(scores)
+        found = []
         for row, piece in enumerate(pieces):
             tokens = input_ids[row]
             for column, at in enumerate(align(contents[row], offsets[row], tokens, self._unk_id)):
@@ -294,7 +327,8 @@ class PinyinReader:
                     else:
                         labels = tuple(map(str, self._labels[best[row, column]]))
                     if labels:
-                        found[piece.text][place] = labels, scores[row, column, : len(labels)]
+                        found.append((piece.text, place, (labels, scores[row, column, : len(labels)])))
+        return found
 
     def _best(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log probabilities of the five best syllables and their ids, best first."""

@@ -17,7 +17,7 @@ def main() -> None:
         "--system",
         default="bundled",
         help=f"a checkpoint folder, a Hub id, bundled, or a baseline ({', '.join(BASELINES)}); "
-        "CHECKPOINT@argmax reads a checkpoint without the lexicon",
+        "CHECKPOINT@argmax reads without the lexicon, @torch, @onnx and @onnx-int8 choose what runs it",
     )
     parser.add_argument("--compare", nargs="*", default=[], metavar="SYSTEM", help="more systems, on the same rows")
     parser.add_argument("--data", nargs="+", default=["bundled@test"], help="datasets, see h2p_hf.data.load")

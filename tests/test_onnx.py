@@ -58,6 +58,14 @@ def test_backends_answer_like_torch(exported, backend):
     assert np.abs(np.subtract(*scores)).max() < (1e-3 if backend == "onnx" else 0.2)
 
 
+def test_batches_in_parallel_give_the_same(exported, monkeypatch):
+    texts = TEXTS * 20
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    wanted = h2p_hf.pipeline(exported, batch_size=8)(texts)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert h2p_hf.pipeline(exported, batch_size=8)(texts) == wanted
+
+
 def test_int8_is_taken_by_itself_and_is_small(exported):
     assert isinstance(h2p_hf.pipeline(exported), OnnxPinyinReader)
     assert not isinstance(h2p_hf.pipeline(exported, device="cpu"), OnnxPinyinReader)

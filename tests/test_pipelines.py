@@ -113,6 +113,27 @@ def test_phrase_bonus(pipe):
     assert [round(c["score"], 4) for c in plain] == [round(c["score"], 4) for c in voted]
 
 
+def test_cache_and_what_skips_the_model(tiny_checkpoint, monkeypatch):
+    pipe = h2p_hf.pipeline(tiny_checkpoint, cache_size=4)
+    read, run = [], pipe._run
+    monkeypatch.setattr(
+        pipe, "_run", lambda contents, use_lexicon: read.extend(contents) or run(contents, use_lexicon)
+    )
+    first = pipe(["长江", "银行", "长江", "江水三千", "abc"])
+    assert sorted(read) == ["银行", "长江"]  # nothing to choose in the others, and one twice
+    assert pipe(["银行", "长江"]) == [first[1], first[0]]
+    assert pipe("长江", phrase_bonus=1000.0)[0]["pinyin"] == "chang2"  # what is kept is before decoding
+    assert len(read) == 2
+    pipe(["行走", "还钱", "重新"])  # the oldest make place
+    pipe("长江")
+    assert read[2:] == ["行走", "还钱", "重新", "长江"]
+    pipe(["银行", "银行"], cache_size=0, use_lexicon=False)
+    pipe("江水", use_lexicon=False)
+    assert sorted(read[6:]) == ["江水", "银行", "银行"]
+    with pytest.raises(InputError, match="cache_size must be at least 0"):
+        pipe("江", cache_size=-1)
+
+
 def test_surrogates_do_not_shift_readings(pipe):
     assert [i["pinyin"] for i in pipe("\ud842\udfb7江水")] == ["jiang1", "shui3"]
 
