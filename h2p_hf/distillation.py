@@ -1,6 +1,7 @@
 """Knowledge distillation: soft labels of teachers, and the Trainer that learns them beside the labels."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,6 +33,9 @@ class DistillationArguments(PinyinTrainingArguments):
         default_factory=lambda: ["bundled"],
         metadata={"help": "Checkpoints (folders, Hub ids, bundled) or g2pM; of several the mean probabilities count."},
     )
+    teacher_weights: list[float] | None = field(
+        default=None, metadata={"help": "How much each teacher counts in the mean. Default: all the same."}
+    )
     temperature: float = field(
         default=2.0, metadata={"help": "Above 1 the less likely readings count more (Hinton et al. 2015)."}
     )
@@ -45,6 +49,10 @@ class DistillationArguments(PinyinTrainingArguments):
             raise InputError(f"temperature must be above 0, got {self.temperature}")
         if not 0 <= self.soft_weight <= 1:
             raise InputError(f"soft_weight must be from 0 to 1, got {self.soft_weight}")
+        if self.teacher_weights and len(self.teacher_weights) != len(self.teachers):
+            raise InputError(f"teacher_weights: give one for each of the {len(self.teachers)} teachers")
+        if self.teacher_weights and min(self.teacher_weights) <= 0:
+            raise InputError("teacher_weights must be above 0")
         self.remove_unused_columns = False  # the soft labels are no input of the model
 
 
@@ -78,28 +86,30 @@ def _spread(char: str, guess: str | None, probability: float | None) -> Probabil
     return {guess: probability, **dict.fromkeys(others, (1 - probability) / max(len(others), 1))}
 
 
-def add_soft_labels(dataset: Dataset, teachers: Iterable[Teacher], temperature: float = 1.0) -> Dataset:
-    """Add the mean of the teachers' probabilities as a column `soft` (see `SOFT_FEATURES`).
+def add_soft_labels(
+    dataset: Dataset, teachers: Sequence[Teacher], temperature: float = 1.0, weights: Sequence[float] | None = None
+) -> Dataset:
+    """Add the mean of the teachers' probabilities, weighted if asked, as a column `soft` (see `SOFT_FEATURES`).
 
     A teacher's probabilities at a temperature T are its p ** (1 / T), normalised: what a softmax of its scores over T gives.
     A character that no teacher knows has no soft label.
     """
-    teachers = list(teachers)
+    weights = weights or [1.0] * len(teachers)
 
     def label(batch: dict) -> dict:
         rows = zip(*(teacher(batch["text"]) for teacher in teachers), strict=True)
-        return {"soft": [[_mean(found, temperature) for found in zip(*row, strict=True)] for row in rows]}
+        return {"soft": [[_mean(found, weights, temperature) for found in zip(*row, strict=True)] for row in rows]}
 
     return dataset.map(label, batched=True, features=SOFT_FEATURES, desc="Asking the teachers")
 
 
-def _mean(found: Iterable[Probabilities], temperature: float) -> list[dict]:
-    softened = []
-    for probabilities in filter(None, found):
+def _mean(found: Sequence[Probabilities], weights: Sequence[float], temperature: float) -> list[dict]:
+    mean: dict[str, float] = defaultdict(float)
+    known = sum(weight for probabilities, weight in zip(found, weights, strict=True) if probabilities)
+    for probabilities, weight in zip(found, weights, strict=True):
         powers = {reading: p ** (1 / temperature) for reading, p in probabilities.items()}
-        softened.append({reading: power / sum(powers.values()) for reading, power in powers.items()})
-    names = dict.fromkeys(reading for one in softened for reading in one)
-    mean = {reading: sum(one.get(reading, 0.0) for one in softened) / len(softened) for reading in names}
+        for reading, power in powers.items():
+            mean[reading] += weight / known * power / sum(powers.values())
     best_first = sorted(mean.items(), key=lambda pair: -pair[1])
     return [{"reading": reading, "probability": probability} for reading, probability in best_first]
 

@@ -20,8 +20,9 @@ def main() -> None:
     set_seed(training_args.seed)
     splits = load_splits(data_args, training_args.data_seed or training_args.seed)
     model, tokenizer = load_base(model_args)
-    teachers = [load_teacher(name, device=training_args.device) for name in training_args.teachers]
-    splits.train = add_soft_labels(splits.train, teachers, training_args.temperature)
+    device = None if training_args.device.type == "cpu" else training_args.device
+    teachers = [load_teacher(name, device=device) for name in training_args.teachers]
+    splits.train = add_soft_labels(splits.train, teachers, training_args.temperature, training_args.teacher_weights)
     trainer = build_trainer(model, tokenizer, splits, training_args, data_args.max_length, DistillationTrainer)
     fine_tune(trainer, splits, data_args, model_args)
     trainer.accelerator.end_training()

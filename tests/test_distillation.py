@@ -41,6 +41,8 @@ def test_mean_of_teachers_at_a_temperature():
     assert probabilities(row["soft"][0]) == {"chang2": 0.7, "zhang3": 0.3}
     assert row["soft"][1] == []
     assert (row["text"], row["pinyin"]) == ("长。", ["chang2", None])
+    [row] = add_soft_labels(rows, [one, two, unsure], weights=[3, 1, 7])
+    assert probabilities(row["soft"][0]) == {"chang2": 0.8, "zhang3": 0.2}
     [soft] = add_soft_labels(rows, [one], temperature=2.0)
     assert probabilities(soft["soft"][0]) == {"chang2": 0.75, "zhang3": 0.25}
 
