@@ -80,7 +80,12 @@ def test_a_student_learns_what_no_label_says(tiny_checkpoint, tmp_path, soft_wei
 
 
 def test_bad_arguments(tmp_path):
-    for key, value, message in [("temperature", 0.0, "temperature must be above 0"), ("soft_weight", 2.0, "0 to 1")]:
+    for key, value, message in [
+        ("temperature", 0.0, "temperature must be above 0"),
+        ("soft_weight", 2.0, "0 to 1"),
+        ("teacher_weights", [1.0, 2.0], "one for each of the 1 teachers"),
+        ("teacher_weights", [0.0], "above 0"),
+    ]:
         with pytest.raises(InputError, match=message):
             DistillationArguments(output_dir=str(tmp_path), use_cpu=True, **{key: value})
     assert set(FEATURES) == {"text", "pinyin"}
