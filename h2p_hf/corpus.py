@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
@@ -93,8 +93,7 @@ class Settings:
     def manifest(self) -> dict[str, Any]:
         """Return what a run that goes on with another one's work must have in common with it, ready for JSON."""
         entries = json.dumps(self.dictionary.entries if self.dictionary else {})
-        folder = Path(self.model or "").expanduser()
-        files = sorted(folder.rglob("*")) if self.model and folder.is_dir() else []
+        files = sorted(Path(self.model).rglob("*")) if self.model and os.path.isdir(self.model) else []
         return {
             **asdict(self),
             "dictionary": hashlib.blake2b(entries.encode(errors="surrogatepass"), digest_size=16).hexdigest(),
@@ -174,6 +173,8 @@ def annotate(
     if _kind(output)[0] == ".parquet" and _kind(output)[1]:
         raise InputError(f"{output}: parquet is compressed inside: let the name end in .parquet")
     files = _find(inputs, output)
+    if settings.model and (folder := Path(settings.model).expanduser()).is_dir():
+        settings = replace(settings, model=str(folder.resolve()))  # workers may be elsewhere
     annotator = Annotator(settings, parquet=_kind(output)[0] == ".parquet")
     with _Store(output, settings.manifest()) as store:
         chunks = read(files)
@@ -648,9 +649,12 @@ def _on_ray(
     except ImportError as error:
         raise InputError(f"--engine ray needs {error.name}: pip install 'h2p-hf[ray]'") from None
 
+    folder = os.getcwd()
+
     class Chunks(Datasource):
         def get_read_tasks(self, *_, **__) -> list[ReadTask]:
             def blocks() -> Iterator[pa.Table]:
+                os.chdir(folder)  # names may be relative
                 for chunk in itertools.islice(read(files), skip, None):
                     yield pa.Table.from_pylist([chunk._asdict()])
 
@@ -665,9 +669,9 @@ def _on_ray(
             torch.set_num_threads(1)
             self.annotator = annotator
 
-        def __call__(self, batch: dict) -> dict:
-            result = self.annotator(Chunk(**{name: values[0] for name, values in batch.items()}))
-            return {name: [value] for name, value in result._asdict().items()}
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            [row] = batch.to_pylist()
+            return pa.Table.from_pylist([self.annotator(Chunk(**row))._asdict()])
 
     started = not ray.is_initialized()
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -685,6 +689,7 @@ def _on_ray(
             rows = read_datasource(Chunks(), override_num_blocks=1, num_cpus=0, label_selector=here).map_batches(
                 Actor,
                 batch_size=1,
+                batch_format="pyarrow",
                 fn_constructor_args=(annotator,),
                 compute=ActorPoolStrategy(size=size),
                 **{"num_gpus" if unit == "GPU" else "num_cpus": 1},

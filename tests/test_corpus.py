@@ -10,6 +10,7 @@ import random
 import resource
 import signal
 import subprocess
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -351,6 +352,49 @@ def test_full_disk(limit, reason, name, settings, tmp_path, monkeypatch):
     finally:
         if limit is small_disk:
             subprocess.run(["umount", folder], check=False)
+
+
+def test_killed_at_the_end(settings, tmp_path, monkeypatch):
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_bytes("江\n".encode() + b"\xff\n")
+    annotate([str(source)], str(tmp_path / "wanted.jsonl"), settings)
+
+    def no_replace(old, new):
+        if new == target:
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    replace = os.replace
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", no_replace)
+        with pytest.raises(KeyboardInterrupt, match="interrupted; 1 rows are kept in .*the same command goes on"):
+            annotate([str(source)], str(target), settings)
+    monkeypatch.delattr(corpus.Annotator, "__call__")  # all of it is done
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus._Store, "__exit__", lambda store, *_: store._lock.release())
+        annotate([str(source)], str(target), settings)
+    assert target.exists() and (tmp_path / "out.jsonl.parts").exists()
+    with open(source, "a") as file:
+        file.write("b")
+    with pytest.raises(InputError, match=r"the input has changed .*in.txt from row 1 on"):
+        annotate([str(source)], str(target), settings)
+    source.write_bytes("江\n".encode() + b"\xff\n")
+    assert annotate([str(source)], str(target), settings)[:2] == (1, 1)
+    assert {name for name in files_in(tmp_path) if "wanted" not in name} == {
+        "in.txt",
+        "out.jsonl",
+        "out.jsonl.rejected.jsonl",
+    }
+    for end in ("", ".rejected.jsonl"):
+        assert Path(f"{target}{end}").read_bytes() == (tmp_path / f"wanted.jsonl{end}").read_bytes() != b""
+
+
+def test_ray_is_an_extra(settings, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    source = write_lines(tmp_path / "in.txt", ["江"])
+    with pytest.raises(InputError, match=r"--engine ray needs ray: pip install 'h2p-hf\[ray\]'"):
+        annotate([source], str(tmp_path / "out.jsonl"), settings, engine="ray")
+    assert files_in(tmp_path) == {"in.txt"}
 
 
 def test_a_worker_that_dies(settings, tmp_path, monkeypatch):
