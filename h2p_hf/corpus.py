@@ -170,6 +170,8 @@ def annotate(
         raise InputError(f"--num_workers must be at least 1, got {num_workers}")
     if settings.batch_size < 1:
         raise InputError(f"--batch_size must be at least 1, got {settings.batch_size}")
+    if ray_address and engine != "ray":
+        raise InputError("--ray_address is for --engine ray")
     if _kind(output)[0] == ".parquet" and _kind(output)[1]:
         raise InputError(f"{output}: parquet is compressed inside: let the name end in .parquet")
     files = _find(inputs, output)
@@ -562,6 +564,8 @@ class _Store:
     def finish(self) -> Summary:
         """Give the output and the rejects their names."""
         if not self._complete:
+            for file in self._files.values():
+                file.close()
             output, rows = self._path("output"), self._path("rows")
             self.rejects.unlink(missing_ok=True)  # those of an earlier output
             if self.rejected:
@@ -577,7 +581,12 @@ class _Store:
                     COMPRESSION[compression](raw, "wb") as sink,
                 ):
                     shutil.copyfileobj(source, sink, BYTES)
-            os.replace(output if output.exists() else rows, self.target)
+            else:
+                output = rows
+            with open(output, "r+b") as file:
+                os.fsync(file.fileno())  # on the disk before what it was made of is deleted
+            os.replace(output, self.target)
+            rows.unlink(missing_ok=True)
         return Summary(self.rows, self.rejected, self.rejects)
 
     def _write_parquet(self, path: Path) -> None:

@@ -139,6 +139,10 @@ def bad_input_cases(tmp_path, checkpoint, bare):
         "no such folder": (["annotate", str(words), "none/out.jsonl", *model], "cannot write none/out.jsonl"),
         "batch size": (["annotate", str(words), out, "--batch_size", "0", *model], "--batch_size must be at least 1"),
         "workers": (["annotate", str(words), out, "--num_workers", "0", *model], "--num_workers must be at least 1"),
+        "address": (
+            ["annotate", str(words), out, "--ray_address", "a:1", *model],
+            "--ray_address is for --engine ray",
+        ),
         "no such model to annotate": (
             ["annotate", str(words), out, "--model", "./none"],
             "no checkpoint folder ./none",

@@ -169,7 +169,7 @@ def test_rows_become_a_table(settings, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"from row 3 on.*to .jsonl; 2 rows are kept"):
         annotate([str(source)], str(target), settings, num_workers=1)
     source.write_text("".join(json.dumps({"text": "江", "n": n}) + "\n" for n in (1, 2, "three", "four")))
-    with pytest.raises(InputError, match=r"the input has changed .*in.jsonl from row 3 on|rows do not fit one table"):
+    with pytest.raises(InputError, match=r"rows do not fit one table: .*: write .jsonl instead; 2 rows"):
         annotate([str(source)], str(target), settings, num_workers=1)
 
 
@@ -214,9 +214,9 @@ def test_a_file_that_was_cut_off(settings, tmp_path, monkeypatch):
     source.write_bytes(whole[: len(whole) // 2])
     for _ in range(2):  # the second time there is nothing to add
         message = (
-            r"cannot read .*in.txt.gz: Compressed file ended before.*; 199 rows are kept in .*the same command goes on"
+            r"cannot read .*in.txt.gz: Compressed file ended before.*; \d+ rows are kept in .*the same command goes on"
         )
-        with pytest.raises(InputError, match=message.replace("199", r"\d+")):
+        with pytest.raises(InputError, match=message):
             annotate([str(source)], str(target), settings, num_workers=1)
         journal = (parts / "journal").read_bytes()
         assert 2 <= journal.count(b"\n") <= 6 and not target.exists()
