@@ -9,6 +9,13 @@ BACKENDS = ("torch", *ONNX_FILES)
 """What runs the model."""
 
 
+def runs_in_torch(model: str | None, revision: str | None = None, backend: str | None = None) -> bool:
+    """Return whether `pipeline` takes torch if no device is asked for."""
+    if backend is None:
+        return not OnnxPinyinReader.is_there(model or bundled_checkpoint(), "onnx-int8", revision)
+    return backend == "torch"
+
+
 def pipeline(
     model: str | None = None,
     revision: str | None = None,
@@ -45,7 +52,7 @@ def pipeline(
         if device not in (None, "cpu"):
             raise InputError(f"backend {backend} runs on the CPU: leave out device {device!r}, or take backend torch")
         return OnnxPinyinReader.from_pretrained(name, backend, revision, **kwargs)
-    if backend is None and device is None and OnnxPinyinReader.is_there(name, "onnx-int8", revision):
+    if device is None and not runs_in_torch(name, revision, backend):
         return OnnxPinyinReader.from_pretrained(name, "onnx-int8", revision, **kwargs)
     from .pipelines import load_pipeline  # torch takes seconds
 

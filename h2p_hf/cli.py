@@ -5,19 +5,17 @@ import heapq
 import itertools
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 from . import __version__
 from .errors import InputError
-from .files import atomic_write, json_line
+from .files import json_line
 from .pinyin import STYLES
-from .text import read_json_lines, read_lines
 
 FORMATS = ("text", "words", "ruby", "ssml", "json")
 BACKENDS = ("torch", "onnx", "onnx-int8")
 ENGINES = ("azure", "google", "polly", "aliyun")
+WORKERS = ("local", "ray")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,10 +66,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.set_defaults(run=run_convert)
 
-    annotate = commands.add_parser("annotate", parents=[common], help="add pinyin to a file, one row a line")
-    annotate.add_argument("input", help=".jsonl with the key 'text' in each row, or a text file")
-    annotate.add_argument("output", help="JSON lines: the rows with 'pinyin', a list as long as the text")
+    annotate = commands.add_parser(
+        "annotate",
+        parents=[common],
+        help="add pinyin to files of any size; after an interruption the same command goes on",
+    )
+    annotate.add_argument(
+        "input",
+        nargs="+",
+        help=".jsonl or .parquet with 'text' in each row, text files (all but parquet also .gz, .bz2, .xz, .zst), or folders",
+    )
+    annotate.add_argument(
+        "output",
+        help=".parquet, or JSON lines (also .gz, .bz2, .xz, .zst): the rows with 'pinyin', a list as long as the text; "
+        "malformed rows go to OUTPUT.rejected.jsonl",
+    )
     annotate.add_argument("--batch_size", type=int, default=32, help="sentences a forward pass (default: 32)")
+    annotate.add_argument(
+        "--num_workers", type=int, metavar="N", help="processes (default: one a core; one for a GPU)"
+    )
+    annotate.add_argument("--engine", choices=WORKERS, default="local", help="what runs the workers (default: local)")
+    annotate.add_argument(
+        "--ray_address", metavar="ADDRESS", help="--engine ray: the cluster (default: RAY_ADDRESS, or a new one here)"
+    )
     annotate.set_defaults(run=run_annotate)
     return parser
 
@@ -84,7 +101,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"h2p: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if error.args:
+            print(f"h2p: {error}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -125,41 +144,26 @@ def run_convert(args: argparse.Namespace) -> int:
 
 
 def run_annotate(args: argparse.Namespace) -> int:
-    """Stream rows through the pipeline; the output takes its name only when all rows are in it."""
-    from tqdm import tqdm
+    """Annotate files, and say in one line what came of it."""
+    from . import corpus
+    from .lexicon import UserDictionary
 
-    if args.batch_size < 1:
-        raise InputError(f"--batch_size must be at least 1, got {args.batch_size}")
-    if Path(args.input).resolve() == Path(args.output).resolve():
-        raise InputError("input and output are the same file: give another output")
-    rows: deque[dict] = deque()
-
-    def texts() -> Iterator[str]:
-        for row in _rows(args.input):
-            rows.append(row)
-            yield row["text"]
-
-    style = args.style or "tone3"
-    pipe = _pipeline(args)
-    from .pinyin import to_style
-    from .reader import best_reading
-    from .sandhi import spoken
-    from .traditional import to_simplified
-
-    with atomic_write(args.output) as file, tqdm(unit=" rows", disable=None) as bar:
-        for found in pipe.probabilities(texts(), batch_size=args.batch_size):
-            row = rows.popleft()
-            best = list(map(best_reading, found))
-            columns = {"pinyin": best}
-            if args.sandhi:
-                columns["sandhi"] = spoken(to_simplified(row["text"]), best)
-            sure = [best_reading(reading, args.min_score) for reading in found]
-            written = {
-                name: [s and to_style(s, style) if kept else None for s, kept in zip(column, sure, strict=True)]
-                for name, column in columns.items()
-            }
-            file.write(json_line({**row, **written}))
-            bar.update()
+    settings = corpus.Settings(
+        model=args.model,
+        revision=args.revision,
+        device=args.device,
+        backend=args.backend,
+        dictionary=UserDictionary.load(args.dictionary) if args.dictionary else None,
+        names=args.names,
+        neutral_tone=not args.full_tones,
+        min_score=args.min_score,
+        style=args.style or "tone3",
+        sandhi=args.sandhi,
+        batch_size=args.batch_size,
+    )
+    done = corpus.annotate(args.input, args.output, settings, args.num_workers, args.engine, args.ray_address)
+    rejected = f", {done.rejected:,} rejected, see {done.rejects}" if done.rejected else ""
+    print(f"h2p: {done.rows:,} rows written to {args.output}{rejected}", file=sys.stderr)
     return 0
 
 
@@ -193,16 +197,6 @@ def _standard_input() -> Iterator[str]:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"standard input, line {number}: not UTF-8 ({error.reason}): convert it") from None
-
-
-def _rows(path: str) -> Iterator[dict]:
-    if not path.endswith(".jsonl"):
-        yield from ({"text": line} for _, line in read_lines(path))
-        return
-    for where, row in read_json_lines(path):
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise InputError(f"{where}: each line must be an object with a string 'text'")
-        yield row
 
 
 if __name__ == "__main__":

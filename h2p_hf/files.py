@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,11 +44,16 @@ def atomic_write(path: str | Path) -> Iterator[TextIO]:
             partial.unlink()
 
 
-def json_line(value: Any) -> str:
-    """Return a value as one line of JSON, readable, or escaped where UTF-8 has no form for it (a lone surrogate)."""
-    line = json.dumps(value, ensure_ascii=False)
+def json_line(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Return a value as one line of JSON, readable, or escaped where UTF-8 has no form for it (a lone surrogate).
+
+    Args:
+        value: what to write.
+        default (`Callable`, *optional*): turns what JSON has no form for into something that it has; see `json.dumps`.
+    """
+    line = json.dumps(value, ensure_ascii=False, default=default)
     try:
         line.encode()
     except UnicodeEncodeError:
-        line = json.dumps(value)
+        line = json.dumps(value, default=default)
     return line + "\n"

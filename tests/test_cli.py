@@ -116,22 +116,37 @@ def test_annotate_text_lines(tiny_checkpoint, tmp_path):
     ]
 
 
+def test_annotate_keeps_malformed_rows_aside(tiny_checkpoint, tmp_path, capsys):
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "江"}\n{"txt": "江"}\n')
+    assert main(["annotate", str(source), str(target), "--model", tiny_checkpoint]) == 0
+    rejects = tmp_path / "out.jsonl.rejected.jsonl"
+    assert capsys.readouterr().err == f"h2p: 1 rows written to {target}, 1 rejected, see {rejects}\n"
+    assert json.loads(target.read_text("utf-8"))["pinyin"] == ["jiang1"]
+    [row] = [json.loads(line) for line in rejects.read_text("utf-8").splitlines()]
+    assert (row["line"], row["raw"]) == (2, '{"txt": "江"}')
+
+
 def bad_input_cases(tmp_path, checkpoint, bare):
-    gbk, broken, words = tmp_path / "gbk.txt", tmp_path / "broken.jsonl", tmp_path / "words.txt"
-    gbk.write_bytes("好\n".encode() + "银行\n".encode("gbk"))
-    broken.write_text('{"text": "好"}\n{"txt": "好"}\n')
+    gbk, words = tmp_path / "gbk.txt", tmp_path / "words.txt"
+    gbk.write_bytes("好\thǎo\n".encode() + "银行\n".encode("gbk"))
     words.write_text("长江\tchang2\n", encoding="utf-8")
     out, model = str(tmp_path / "out.jsonl"), ["--model", checkpoint]
     return {
         "no such file": (["annotate", "none.txt", out, *model], "cannot read none.txt: No such file"),
-        "not UTF-8": (["annotate", str(gbk), out, *model], "gbk.txt, line 2: not UTF-8"),
-        "no text": (
-            ["annotate", str(broken), out, *model],
-            "line 2: each line must be an object with a string 'text'",
-        ),
+        "dictionary not UTF-8": (["convert", "好", *model, "--dictionary", str(gbk)], "gbk.txt, line 2: not UTF-8"),
         "same file": (["annotate", str(gbk), str(gbk), *model], "input and output are the same file"),
         "no such folder": (["annotate", str(words), "none/out.jsonl", *model], "cannot write none/out.jsonl"),
         "batch size": (["annotate", str(words), out, "--batch_size", "0", *model], "--batch_size must be at least 1"),
+        "workers": (["annotate", str(words), out, "--num_workers", "0", *model], "--num_workers must be at least 1"),
+        "address": (
+            ["annotate", str(words), out, "--ray_address", "a:1", *model],
+            "--ray_address is for --engine ray",
+        ),
+        "no such model to annotate": (
+            ["annotate", str(words), out, "--model", "./none"],
+            "no checkpoint folder ./none",
+        ),
         "no such model": (["convert", "好", "--model", "./none"], "no checkpoint folder ./none"),
         "no labels": (["convert", "好", "--model", bare], "has no pinyin labels: fine-tune it first"),
         "min_score": (["convert", "好", "--min_score", "7", *model], "min_score must be from 0 to 1, got 7"),
