@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import random
 import re
 import sys
@@ -519,15 +520,22 @@ def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **
 
 
 def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float:
-    """Choose the phrase bonus on validation data, by accuracy on polyphones, and write it into the model config."""
+    """Choose the phrase bonus on validation data, and write it into the model config.
+
+    It is the smallest whose accuracy on polyphones is within one standard error of the best (Breiman et al. 1984, section
+    3.4.3): on text of another kind than the validation data phrases help less.
+    """
     scored = list(pipe.scores(validation["text"]))
-    accuracy = {}
+    accuracy, polyphones = {}, 0.0
     for bonus in PHRASE_BONUSES:
         predictions = [
             list(map(best_reading, pipe.postprocess(text, scores, phrase_bonus=bonus))) for text, scores in scored
         ]
-        accuracy[bonus] = pinyin_scores(validation["text"], validation["pinyin"], predictions)["accuracy"]
-    best = max(accuracy, key=accuracy.get)
+        scores = pinyin_scores(validation["text"], validation["pinyin"], predictions)
+        accuracy[bonus], polyphones = scores["accuracy"], scores["polyphones"]
+    highest = max(accuracy.values())
+    error = math.sqrt(highest * (1 - highest) / max(polyphones, 1))
+    best = next(bonus for bonus, value in accuracy.items() if value >= highest - error)
     pipe.model.config.phrase_bonus = best
     logger.info("phrase bonus %s: %s", best, {bonus: round(value, 4) for bonus, value in accuracy.items()})
     return best
