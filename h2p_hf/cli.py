@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="STYLE",
         help=f"how to write pinyin: {', '.join(STYLES)} (default: tone to convert, tone3 to annotate)",
     )
-    common.add_argument("--device", help="such as cpu or cuda:0 (default: the first GPU, or else the CPU)")
+    common.add_argument("--device", help="run the PyTorch model there, such as cpu or cuda:0")
     common.add_argument("--backend", choices=BACKENDS, help="what runs the model (default: onnx-int8 if it is there)")
     common.add_argument("--names", action="store_true", help="read surnames and places as such: 单老师, 查良镛, 六安")
     common.add_argument("--full_tones", action="store_true", help="no lexical neutral tones: 衣服 yī fú")

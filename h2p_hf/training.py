@@ -529,7 +529,7 @@ def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float
     accuracy, polyphones = {}, 0.0
     for bonus in PHRASE_BONUSES:
         predictions = [
-            list(map(best_reading, pipe.postprocess(text, scores, phrase_bonus=bonus))) for text, scores in scored
+            list(map(best_reading, pipe.postprocess(text, found, phrase_bonus=bonus))) for text, found in scored
         ]
         scores = pinyin_scores(validation["text"], validation["pinyin"], predictions)
         accuracy[bonus], polyphones = scores["accuracy"], scores["polyphones"]
