@@ -9,7 +9,7 @@ PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
 ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "baselines", "data",
          "modeling", "metrics", "pipelines", "rendering", "pypinyin", "evaluation",
-         "training", "distillation", "cli"]  # fmt: skip
+         "training", "distillation", "demo", "cli"]  # fmt: skip
 
 
 def test_modules_import_only_downwards():
