@@ -28,11 +28,11 @@ LONGEST = 20_000
 SURE = 0.9
 """Below this probability a reading is marked as uncertain."""
 
-STYLES = {"Tone marks (háng)": "tone", "Numbers (hang2)": "tone3", "No tones (hang)": "normal", "Bopomofo (ㄏㄤˊ)": "bopomofo"}  # fmt: skip
+STYLES = {"háng": "tone", "hang2": "tone3", "hang": "normal", "ㄏㄤˊ": "bopomofo"}
 SWITCHES = {"Tones as spoken (nǐ hǎo → ní hǎo)": "sandhi", "Erhua in one syllable (diǎnr)": "merge_erhua", "Names of people and places": "names"}  # fmt: skip
 EXAMPLES = [
     "银行行长说，他女儿长大了，还想重新学音乐。",
-    "他得了第一名，高兴得跳了起来，说还得谢谢大家。",
+    "他得了第一名，高兴得跳了起来，还得谢谢大家。",
     "单老师带着我们去六安看朝阳，一路上有说有笑。",
     "小院儿里的花儿真好看，我差点儿忘了浇水。",
     "頭髮長了，就去銀行旁邊那家店。",
@@ -50,17 +50,18 @@ TEMPLATE = """${value}<div class="candidates" popover role="dialog" aria-label="
 OUTPUT_CSS = """
 --mark: #0f766e; --warm: #b45309; --warm-back: #fef3c7; --pinyin: #57534e;
 .dark & { --mark: #5eead4; --warm: #fbbf24; --warm-back: #45300a; --pinyin: #d6d3d1; }
-.text { font: 1.75rem/2.3 "PingFang SC", "Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", system-ui, sans-serif;
-  white-space: pre-wrap; overflow-wrap: anywhere; min-height: 4.5rem; padding: .5rem 1.25rem 1rem; border-radius: .5rem;
+.text { font: 1.75rem/2.4 "PingFang SC", "Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", system-ui, sans-serif;
+  isolation: isolate; white-space: pre-wrap; overflow-wrap: anywhere; min-height: 4.5rem; padding: .75rem 1.25rem; border-radius: .5rem;
   background: var(--block-background-fill); border: 1px solid var(--border-color-primary); }
 .text:empty::before { content: "Pinyin appears here as you type."; font-size: 1rem; color: var(--pinyin); }
 rt { font: .95rem/1.5 system-ui, sans-serif; color: var(--pinyin); padding: 0 .15em; }
-.polyphone { display: inline-block; line-height: 1.25; position: relative; cursor: pointer; border-radius: 2px;
+.polyphone { position: relative; cursor: pointer; outline: none; }
+.polyphone::before { content: ""; position: absolute; inset: -1.3rem 0 -.2rem; }  /* what reacts: the pinyin, too */
+.polyphone::after { content: ""; position: absolute; inset: auto .06em -2px; height: 1.2em; z-index: -1;
   border-bottom: 2px dotted var(--mark); }
-.polyphone::before { content: ""; position: absolute; inset: -1.3rem 0 -.2rem; }
-.polyphone:hover, .polyphone:focus-visible { outline: 2px solid var(--mark); outline-offset: 1px; }
-.unsure { border-bottom: 3px solid var(--warm); background: var(--warm-back); }
-.chosen { border-bottom: 3px double var(--mark); }
+.unsure::after { border-bottom: 3px solid var(--warm); background: var(--warm-back); }
+.chosen::after { border-bottom: 4px double var(--mark); }
+.polyphone:hover::after, .polyphone:focus-visible::after { outline: 2px solid var(--mark); border-radius: 2px; }
 .message { margin: 0 0 .5rem; padding: .5rem 1rem; border-left: 4px solid var(--warm); background: var(--warm-back);
   color: var(--body-text-color); overflow-wrap: anywhere; }
 .candidates { position: absolute; inset: auto; margin: 0; padding: .35rem; min-width: 11rem; border-radius: .5rem;
@@ -121,7 +122,12 @@ SAVE = """({ name, type, content }) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }"""
 
-PAGE_CSS = "body { max-width: 45rem; margin: 2rem auto; padding: 0 1rem } p { font-size: 1.75rem; line-height: 2.3; white-space: pre-wrap } rt { font-size: .55em; padding: 0 .15em }"  # fmt: skip
+PAGE_CSS = """
+:root { color-scheme: light dark; }
+body { max-width: 45rem; margin: 2rem auto; padding: 0 1rem; }
+p { font: 1.75rem/2.4 "PingFang SC", "Noto Sans CJK SC", "Microsoft YaHei", system-ui, sans-serif; white-space: pre-wrap; }
+rt { font: .95rem/1.5 system-ui, sans-serif; padding: 0 .15em; }
+"""
 
 
 @dataclass
@@ -310,7 +316,7 @@ def build_demo(pipe: HanziToPinyinPipeline) -> gr.Blocks:
             elem_id="text",
         )
         gr.Examples(EXAMPLES, text, label="Examples")
-        style = gr.Radio(list(STYLES.items()), value="tone", label="Pinyin", elem_id="style")
+        style = gr.Radio(list(STYLES.items()), value="tone", label="Style", elem_id="style")
         output = gr.HTML(
             Session().output("tone"),
             label="Reading",
