@@ -23,9 +23,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="h2p", description="Hanzi to pinyin, polyphones read from context.")
     parser.add_argument("--version", action="version", version=f"h2p-hf {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--model", help="checkpoint folder or Hub id (default: the bundled checkpoint)")
-    common.add_argument("--revision", help="branch, tag or commit on the Hub")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", help="checkpoint folder or Hub id (default: the bundled checkpoint)")
+    model.add_argument("--revision", help="branch, tag or commit on the Hub")
+    model.add_argument("--device", help="run the PyTorch model there, such as cpu or cuda:0")
+    model.add_argument("--backend", choices=BACKENDS, help="what runs the model (default: onnx-int8 if it is there)")
+    common = argparse.ArgumentParser(add_help=False, parents=[model])
     common.add_argument("--dictionary", metavar="FILE", help="user dictionary: phrase TAB readings, one entry a line")
     common.add_argument(
         "--style",
@@ -33,8 +36,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="STYLE",
         help=f"how to write pinyin: {', '.join(STYLES)} (default: tone to convert, tone3 to annotate)",
     )
-    common.add_argument("--device", help="run the PyTorch model there, such as cpu or cuda:0")
-    common.add_argument("--backend", choices=BACKENDS, help="what runs the model (default: onnx-int8 if it is there)")
     common.add_argument("--names", action="store_true", help="read surnames and places as such: 单老师, 查良镛, 六安")
     common.add_argument("--full_tones", action="store_true", help="no lexical neutral tones: 衣服 yī fú")
     common.add_argument("--sandhi", action="store_true", help="tones as spoken: 你好 ní hǎo, 一个 yí gè")
@@ -90,6 +91,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--ray_address", metavar="ADDRESS", help="--engine ray: the cluster (default: RAY_ADDRESS, or a new one here)"
     )
     annotate.set_defaults(run=run_annotate)
+
+    demo = commands.add_parser("demo", parents=[model], help="serve a page to try it in a browser")
+    demo.add_argument(
+        "--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine only)"
+    )
+    demo.add_argument("--port", type=int, default=7860, help="port to serve on (default: 7860)")
+    demo.set_defaults(run=run_demo)
     return parser
 
 
@@ -117,7 +125,8 @@ def run_convert(args: argparse.Namespace) -> int:
     if args.review is not None and args.review < 1:
         raise InputError(f"--review must be at least 1, got {args.review}")
     output = {"sandhi": args.sandhi, "merge_erhua": args.merge_erhua, "rare_readings": args.rare_readings}
-    pipe = _pipeline(args, style=args.style or ("tone3" if args.format == "ssml" else "tone"), **output)
+    style = args.style or ("tone3" if args.format == "ssml" else "tone")
+    pipe = _pipeline(args, **_decoding(args), style=style, **output)
     from . import rendering
     from .inline import InlineText
 
@@ -167,20 +176,27 @@ def run_annotate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pipeline(args: argparse.Namespace, **output):
+def run_demo(args: argparse.Namespace) -> int:
+    """Serve the page until it is interrupted."""
+    from .demo import launch
+
+    launch(_pipeline(args), args.host, args.port)
+    return 0
+
+
+def _decoding(args: argparse.Namespace) -> dict:
+    return {
+        "dictionary": args.dictionary,
+        "names": args.names,
+        "neutral_tone": not args.full_tones,
+        "min_score": args.min_score,
+    }
+
+
+def _pipeline(args: argparse.Namespace, **kwargs):
     from .auto import pipeline  # what --help and a mistyped option need not wait for
 
-    return pipeline(
-        args.model,
-        args.revision,
-        args.device,
-        args.backend,
-        dictionary=args.dictionary,
-        names=args.names,
-        neutral_tone=not args.full_tones,
-        min_score=args.min_score,
-        **output,
-    )
+    return pipeline(args.model, args.revision, args.device, args.backend, **kwargs)
 
 
 def _in_source(text: str, items: list[dict]) -> dict:

@@ -266,11 +266,20 @@ class UserDictionary:
         Raises:
             InputError: if a line is malformed, naming file and line.
         """
+        return cls.from_lines(read_lines(path), str(path))
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[tuple[int, str]], name: str) -> "UserDictionary":
+        """Read the numbered lines of a dictionary file; messages call it by `name`.
+
+        Raises:
+            InputError: if a line is malformed, naming file and line.
+        """
         entries: dict[str, tuple[str | None, ...]] = {}
-        for number, line in read_lines(path):
+        for number, line in lines:
             if not line.strip() or line.startswith("#"):
                 continue
-            where = f"{path}, line {number}"
+            where = f"{name}, line {number}"
             phrase, tab, rest = line.partition("\t")
             if not tab or not phrase:
                 raise InputError(f"{where}: write the phrase, a tab and its readings, not {line!r}")

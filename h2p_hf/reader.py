@@ -223,7 +223,7 @@ class PinyinReader:
         """Read one text, a list of texts, or a stream of texts. See the class for the parameters and the result."""
         model, decoding, output = self._parameters(kwargs)
         results = (
-            self._items(text, found, **output) for text, found in self._stream(_as_texts(inputs), model, decoding)
+            self.items(text, found, **output) for text, found in self._stream(_as_texts(inputs), model, decoding)
         )
         if isinstance(inputs, str):
             return next(results)
@@ -393,7 +393,7 @@ class PinyinReader:
                 result[at] = _with_full_tones(char, result[at])
         return result
 
-    def _items(
+    def items(
         self,
         text: str,
         found: list[Reading | None],
@@ -403,6 +403,7 @@ class PinyinReader:
         merge_erhua: bool = False,
         rare_readings: bool = False,
     ) -> list[dict]:
+        """Write what `postprocess` found as the items that a call returns."""
         simplified = to_simplified(text)
         best = list(map(best_reading, found))
         aloud = spoken(simplified, best) if sandhi else best

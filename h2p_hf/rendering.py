@@ -77,11 +77,16 @@ def after_words(text: str, items: Sequence[dict]) -> str:
     )
 
 
-def ruby(text: str, items: Sequence[dict]) -> str:
+def ruby(text: str, items: Sequence[dict], mark: Callable[[dict, str], str] | None = None) -> str:
     """Write HTML with the pinyin above each character: one ``<ruby>`` a word (HTML Living Standard, 4.5.10).
 
     Browsers without ruby show the pinyin in brackets. The result is a fragment: markup of the text is escaped, line breaks
     stay line breaks.
+
+    Args:
+        text (`str`): the text.
+        items (`list[dict]`): of the pipeline.
+        mark (callable, *optional*): takes an item and its escaped characters and returns the HTML to write for these.
     """
     html = ""
     for piece, word in pieces(text, items):
@@ -91,7 +96,8 @@ def ruby(text: str, items: Sequence[dict]) -> str:
         html += "<ruby>"
         for item in word:
             above = reading(item)
-            html += _xml(text[item["start"] : item["end"]])
+            char = _xml(text[item["start"] : item["end"]])
+            html += mark(item, char) if mark else char
             html += f"<rp>(</rp><rt>{_xml(above)}</rt><rp>)</rp>" if above else "<rt></rt>"
         html += "</ruby>"
     return html

@@ -9,7 +9,7 @@ PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
 ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
          "data", "modeling", "metrics", "pipelines", "auto", "rendering", "pypinyin", "evaluation",
-         "training", "distillation", "corpus", "cli"]  # fmt: skip
+         "training", "distillation", "corpus", "demo", "cli"]  # fmt: skip
 
 
 def test_modules_import_only_downwards():
