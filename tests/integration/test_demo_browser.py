@@ -39,7 +39,7 @@ def url(browser):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "h2p_hf.cli", "demo", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600  # imports alone take minutes on a machine that trains
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
