@@ -10,9 +10,10 @@ import h2p_hf
 from h2p_hf.baselines import pypinyin_system
 from h2p_hf.cli import main
 from h2p_hf.data import load
-from h2p_hf.evaluation import evaluate_system
+from h2p_hf.evaluation import evaluate_system, load_system
 from h2p_hf.files import bundled_base, bundled_checkpoint
 from h2p_hf.modeling import load_model, load_tokenizer
+from h2p_hf.onnx import ONNX_FILES
 from h2p_hf.pinyin import label2id
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -50,8 +51,9 @@ def pipe():
 
 @pytest.mark.parametrize("folder", [bundled_base(), bundled_checkpoint()])
 def test_checkpoints_are_small_ordinary_and_ours(folder):
-    files = {path.name: path.stat().st_size for path in Path(folder).iterdir()}
-    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    files = {str(p.relative_to(folder)): p.stat().st_size for p in Path(folder).rglob("*") if p.is_file()}
+    onnx = {ONNX_FILES["onnx-int8"]} if folder == bundled_checkpoint() else set()
+    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *onnx}
     assert max(files.values()) <= 16 * 2**20
     model = load_model(folder, for_inference=True)
     assert type(model) is transformers.BertForTokenClassification
@@ -76,6 +78,8 @@ def test_better_than_pypinyin_on_the_test_split(pipe):
     ours, _ = evaluate_system(lambda texts: list(pipe.readings(texts)), test)
     theirs, _ = evaluate_system(pypinyin_system, test)
     assert ours["accuracy"] > theirs["accuracy"] + 0.05
+    in_torch, _ = evaluate_system(load_system("bundled@torch"), test)
+    assert abs(ours["accuracy"] - in_torch["accuracy"]) < 0.003
 
 
 def test_plain_transformers_reads_every_hanzi_and_nothing_else():

@@ -96,7 +96,7 @@ def test_the_page(browser, url, width):
     # the user dictionary
     page.get_by_role("button", name="User dictionary").click()
     dictionary = page.get_by_label("One entry a line")
-    dictionary.press_sequentially("重新 zhong4", delay=50)  # as people do: what comes just as the box opens may be lost
+    dictionary.press_sequentially("重新 zhong4", delay=50)  # what comes just as the box opens may be lost
     alert = page.locator("#output").get_by_role("alert")
     expect(alert).to_have_text("user dictionary, line 1: 重新 has 2 characters but 1 readings are given")
     dictionary.fill("重新   zhong4 xin1")
