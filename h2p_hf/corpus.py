@@ -16,6 +16,7 @@ import logging
 import lzma
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -652,12 +653,18 @@ def _on_ray(
 
     folder = os.getcwd()
 
+    # Values go as pickles and errors as values, so that what comes before an error arrives.
+    def block(value: Chunk | Result | InputError) -> pa.Table:
+        return pa.table({"value": [pickle.dumps(value)]})
+
     class Chunks(Datasource):
         def get_read_tasks(self, *_, **__) -> list[ReadTask]:
             def blocks() -> Iterator[pa.Table]:
                 os.chdir(folder)  # names may be relative
-                for chunk in itertools.islice(read(files), skip, None):
-                    yield pa.Table.from_pylist([chunk._asdict()])
+                try:
+                    yield from map(block, itertools.islice(read(files), skip, None))
+                except InputError as error:
+                    yield block(error)
 
             unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
             return [ReadTask(blocks, unknown)]
@@ -670,14 +677,20 @@ def _on_ray(
             self.annotator = annotator
 
         def __call__(self, batch: pa.Table) -> pa.Table:
-            [row] = batch.to_pylist()
-            return pa.Table.from_pylist([self.annotator(Chunk(**row))._asdict()])
+            value = pickle.loads(batch["value"][0].as_py())
+            try:
+                return block(self.annotator(value) if isinstance(value, Chunk) else value)
+            except InputError as error:
+                return block(error)
 
     started = not ray.is_initialized()
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an error is raised anyway
     try:
         if started:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # a class of its own for each kind of failure
+        raise InputError(f"cannot start or reach a Ray cluster: {_reason(error)}") from None
+    try:
         context = DataContext.get_current().copy()
         context.execution_options.preserve_order = True
         context.target_max_block_size = 1  # a chunk is a block, and is written as soon as it is there
@@ -694,12 +707,13 @@ def _on_ray(
                 compute=ActorPoolStrategy(size=size),
                 **{"num_gpus" if unit == "GPU" else "num_cpus": 1},
             )
-        yield from (Result(**row) for row in rows.iter_rows())
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        cause = error
-        while cause and not isinstance(cause, InputError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise InputError(str(cause) if cause else f"Ray: {_reason(error)}") from None
+        for row in rows.iter_rows():
+            value = pickle.loads(row["value"])
+            if isinstance(value, InputError):
+                raise value
+            yield value
+    except ray.exceptions.RayError as error:
+        raise InputError(f"Ray: {_reason(error)}") from None
     finally:
         if started:
             ray.shutdown()
