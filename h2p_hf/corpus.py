@@ -21,7 +21,6 @@ import shutil
 import signal
 import threading
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import closing, suppress
@@ -40,8 +39,10 @@ from tqdm import tqdm
 from . import __version__
 from .auto import pipeline, runs_in_torch
 from .errors import InputError
-from .files import atomic_write, json_line
+from .files import atomic_write, bundled_checkpoint, json_line
 from .lexicon import UserDictionary
+from .onnx import checkpoint_file
+from .parallel import bounded_map, cores
 from .pinyin import to_style
 from .reader import PinyinReader, best_reading
 from .sandhi import spoken
@@ -57,6 +58,8 @@ LONGEST_LINE = 64 << 20
 """In bytes: a line has to fit into memory several times."""
 
 KINDS = (".txt", ".jsonl", ".parquet")
+
+ENGINES = ("local", "ray")
 
 
 def _zstandard(raw: BinaryIO, mode: str) -> BinaryIO:
@@ -93,7 +96,8 @@ class Settings:
     def manifest(self) -> dict[str, Any]:
         """Return what a run that goes on with another one's work must have in common with it, ready for JSON."""
         entries = json.dumps(self.dictionary.entries if self.dictionary else {})
-        files = sorted(Path(self.model).rglob("*")) if self.model and os.path.isdir(self.model) else []
+        folder = Path(self.model or bundled_checkpoint())
+        files = sorted(folder.rglob("*")) if folder.is_dir() else []  # on the Hub the revision says it all
         return {
             **asdict(self),
             "dictionary": hashlib.blake2b(entries.encode(errors="surrogatepass"), digest_size=16).hexdigest(),
@@ -175,8 +179,9 @@ def annotate(
     if _kind(output)[0] == ".parquet" and _kind(output)[1]:
         raise InputError(f"{output}: parquet is compressed inside: let the name end in .parquet")
     files = _find(inputs, output)
-    if settings.model and (folder := Path(settings.model).expanduser()).is_dir():
-        settings = replace(settings, model=str(folder.resolve()))  # workers may be elsewhere
+    if engine not in ENGINES:
+        raise InputError(f"no engine {engine!r}: choose from {', '.join(ENGINES)}")
+    settings = _settled(settings)
     annotator = Annotator(settings, parquet=_kind(output)[0] == ".parquet")
     with _Store(output, settings.manifest()) as store:
         chunks = read(files)
@@ -201,6 +206,9 @@ def annotate(
             raise store.interrupted("a worker process died; if memory is short, take fewer --num_workers") from None
         except OSError as error:
             raise store.interrupted(f"cannot write {output}: {_reason(error)}") from None
+        except pa.ArrowException as error:
+            reason = f"{output}: the rows do not fit one table: {_reason(error)}: write .jsonl instead"
+            raise store.interrupted(reason) from None
         except InputError as error:
             raise store.interrupted(str(error)) from None
         except KeyboardInterrupt:
@@ -359,7 +367,10 @@ def _parse_table(chunk: Chunk) -> tuple[pa.Table, list[dict]]:
             reason, shown = "text is null", None
         except UnicodeDecodeError as error:
             reason, shown = f"not UTF-8 ({error.reason})", raw.decode("utf-8", "backslashreplace")
-        [others] = table.slice(at, 1).drop_columns("text").to_pylist() if table.num_columns > 1 else [{}]
+        others = {}
+        if table.num_columns > 1:
+            with suppress(UnicodeDecodeError):  # in another column
+                [others] = table.slice(at, 1).drop_columns("text").to_pylist()
         rejects.append({"row": chunk.first + at, "reason": reason, "raw": {**others, "text": shown}})
     return table.take(good) if rejects else table, rejects
 
@@ -446,11 +457,13 @@ class _Store:
             with suppress(OSError):  # what could not be written has been reported
                 file.close()
         if kind is None or not self._worked:
-            for name in ("journal", "manifest.json", "rows", "rejected", "output", "lock"):  # the journal first
+            for name in ("journal", "manifest.json", "rows", "rejected", "output"):  # the journal first
                 self._path(name).unlink(missing_ok=True)
-            with suppress(OSError):  # something else is in it
-                self.folder.rmdir()
         self._lock.release()
+        if kind is None or not self._worked:
+            with suppress(OSError):  # something else is in it
+                self._path("lock").unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def _path(self, name: str) -> Path:
         return self.folder / name
@@ -606,14 +619,8 @@ def _in_processes(chunks: Iterator[Chunk], annotator: Annotator, num_workers: in
     # Not forked, because torch and ONNX Runtime have threads.
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(len(head), spawn, initializer=_start_worker, initargs=(annotator,))
-    waiting = deque()
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(_work, chunk))
-            if len(waiting) > 2 * len(head):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from bounded_map(pool, _work, chunks, 2 * len(head))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -719,16 +726,30 @@ def _on_ray(
             ray.shutdown()
 
 
+def _settled(settings: Settings) -> Settings:
+    """Return settings that mean the same in each worker and when the run goes on: a whole path, a commit, a backend."""
+    name = settings.model or bundled_checkpoint()
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        settings = replace(settings, model=settings.model and str(folder.resolve()))
+    elif config := checkpoint_file(name, "config.json", settings.revision):
+        settings = replace(settings, revision=config.parent.name)  # the cache has a folder for each commit
+    if settings.backend is None:
+        in_torch = settings.device is not None or runs_in_torch(settings.model, settings.revision)
+        settings = replace(settings, backend="torch" if in_torch else "onnx-int8")
+    return settings
+
+
 def _cores(settings: Settings) -> int:
     """Return how many processes to start: several would only share a GPU."""
     if settings.device not in (None, "cpu"):
         return 1
-    if settings.device is None and runs_in_torch(settings.model, settings.revision, settings.backend):
+    if settings.device is None and settings.backend == "torch":
         import torch
 
         if torch.accelerator.is_available():
             return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def _find(inputs: Iterable[str], output: str) -> list[str]:

@@ -186,10 +186,10 @@ class Session:
 
     def choose(self, start: int, reading: str) -> None:
         """Fix the reading of a polyphone, or no longer if it is the one chosen before; `read` then shows it."""
-        before = self.choices.pop(start, None)
         # The page may be older than the text, so what it sends is checked.
-        if reading != before and reading in [candidate["pinyin"] for candidate in self.candidates.get(start, ())]:
-            self.choices[start] = reading
+        if reading in [candidate["pinyin"] for candidate in self.candidates.get(start, ())]:
+            if self.choices.pop(start, None) != reading:
+                self.choices[start] = reading
 
     def ruby(self, style: str) -> str:
         """Write the text as ruby HTML."""

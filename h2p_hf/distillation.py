@@ -61,7 +61,7 @@ def load_teacher(name: str, **parameters) -> Teacher:
 
     Args:
         name (`str`): a folder, a Hub id, ``bundled`` or ``g2pM``.
-        parameters: for `pipelines.pipeline`.
+        parameters: for `auto.pipeline`.
 
     Raises:
         InputError: if it cannot be loaded.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .auto import pipeline
+from .auto import BACKENDS, pipeline
 from .baselines import System, g2pm_system, large_pinyin_system, majority_system, pypinyin_system
 from .data import load
 from .errors import InputError
@@ -38,7 +38,7 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
             read without the lexicon, as plain ``pipeline("token-classification")`` does, and with the name of a
             backend (``@torch``, ``@onnx-int8``) by that one. ``bundled`` is the checkpoint of the package.
         majority_data (`Dataset`, *optional*): what the majority baseline counts; defaults to our own training split.
-        parameters: for `pipelines.pipeline`.
+        parameters: for `auto.pipeline`.
 
     Raises:
         InputError: if a baseline is not installed or the checkpoint cannot be loaded.
@@ -49,11 +49,13 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
         return g2pm_system()
     if name in ("pypinyin", "large_pinyin"):
         return pypinyin_system if name == "pypinyin" else large_pinyin_system
-    model, _, option = name.partition("@")
+    model, _, option = name.rpartition("@")
     if option == "argmax":
         parameters |= {"backend": "torch", "use_lexicon": False}
-    elif option:
+    elif model and option in BACKENDS:
         parameters["backend"] = option
+    else:  # a path may have an @ too
+        model = name
     return pipeline_system(pipeline(None if model == "bundled" else model, **parameters))
 
 

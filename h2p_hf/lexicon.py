@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pypinyin_dict.pinyin_data import ktghz2013, kxhc1983
 
 from .errors import InputError
 from .files import RESOURCES, atomic_write
-from .pinyin import normalize
+from .pinyin import normalize, syllables
 from .text import is_hanzi, read_lines
 
 
@@ -228,12 +229,13 @@ def _large_pinyin() -> dict[str, str]:
     The module takes a second to import, and its readings another one to parse: what comes of it is kept in the cache of the
     user, where that can be written.
     """
-    kept = Path(user_cache_dir("h2p_hf")) / f"large_pinyin-{version('pypinyin-dict')}.txt"
-    try:
-        phrases, _, found = kept.read_text("utf-8").partition("\n\n")
-        return dict(zip(phrases.split("\n"), found.split("\n"), strict=True))
-    except (OSError, ValueError):  # not there, or cut off
-        pass
+    # What is kept depends on the dictionary and on our syllables.
+    made_of = f"{version('pypinyin-dict')} {sorted(syllables())}"
+    kept = Path(user_cache_dir("h2p_hf")) / f"large_pinyin-{_digest(made_of)}.txt"
+    with suppress(OSError, ValueError):
+        digest, phrases, found = kept.read_text("utf-8").split("\n\n")
+        if digest == _digest(phrases + found):  # else a crash of the machine has damaged it
+            return dict(zip(phrases.split("\n"), found.split("\n"), strict=True))
     from pypinyin_dict.phrase_pinyin_data import large_pinyin
 
     result = {
@@ -244,8 +246,13 @@ def _large_pinyin() -> dict[str, str]:
     with suppress(OSError, InputError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(kept) as file:
-            file.write("\n".join(result) + "\n\n" + "\n".join(result.values()))
+            phrases, found = "\n".join(result), "\n".join(result.values())
+            file.write(f"{_digest(phrases + found)}\n\n{phrases}\n\n{found}")
     return result
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass

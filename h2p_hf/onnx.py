@@ -11,11 +11,15 @@ from onnxruntime import InferenceSession, SessionOptions
 from tokenizers import Tokenizer
 
 from .errors import InputError
-from .reader import PinyinReader, Scored
+from .parallel import cores
+from .reader import PinyinReader, Scored, longest_input
 from .text import encodable
 
 ONNX_FILES = {"onnx": "onnx/model.onnx", "onnx-int8": "onnx/model_quantized.onnx"}
 """Where a checkpoint has its exported models, by backend: the names that optimum and transformers.js look for."""
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+"""What an exported model needs beside it."""
 
 INPUTS = ("input_ids", "attention_mask")
 
@@ -41,14 +45,15 @@ class OnnxPinyinReader(PinyinReader):
         self, session: InferenceSession, tokenizer: Tokenizer, tokenizer_config: dict, config: dict, **kwargs: Any
     ):
         pad, unknown = (_content(tokenizer_config.get(f"{kind}_token")) for kind in ("pad", "unk"))
-        limit = min(tokenizer_config.get("model_max_length", 256), config.get("max_position_embeddings", 256))
+        limit = longest_input(tokenizer_config.get("model_max_length"), config.get("max_position_embeddings"))
         special_tokens = tokenizer.num_special_tokens_to_add(is_pair=False)
         unk_id = tokenizer.token_to_id(unknown) if unknown else None
-        self._prepare(config["label2id"], tokenizer.get_vocab(), unk_id, limit, special_tokens)
+        self._prepare(config.get("label2id", {}), tokenizer.get_vocab(), unk_id, limit, special_tokens)
         tokenizer.enable_truncation(limit)
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad), pad_token=pad)
         self._session, self._tokenizer = session, tokenizer
-        self._threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+        wanted = os.environ.get("OMP_NUM_THREADS", "")
+        self._threads = int(wanted) if wanted.isdecimal() and int(wanted) else cores()
         self.phrase_bonus = config.get("phrase_bonus", 0.0)
         found = self._sanitize_parameters(**kwargs)
         self._preprocess_params, self._forward_params, self._postprocess_params = found
@@ -68,8 +73,8 @@ class OnnxPinyinReader(PinyinReader):
         Raises:
             InputError: if a file is missing or corrupt.
         """
-        names = (ONNX_FILES[backend], "tokenizer.json", "tokenizer_config.json", "config.json")
-        paths = [_file(name_or_path, name, revision) for name in names]
+        names = (ONNX_FILES[backend], *FILES)
+        paths = [checkpoint_file(name_or_path, name, revision) for name in names]
         for name, path in zip(names, paths, strict=True):
             if path is None:
                 raise InputError(
@@ -88,12 +93,16 @@ class OnnxPinyinReader(PinyinReader):
         except Exception as error:  # onnxruntime and tokenizers have a class of their own for each kind of failure
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"cannot load {name_or_path}: {reason}; export it again with recipes/export.py") from None
+        if {entry.name for entry in session.get_inputs()} != set(INPUTS):
+            raise InputError(
+                f"{paths[0]} takes other inputs than {', '.join(INPUTS)}: export it with recipes/export.py"
+            )
         return cls(session, tokenizer, *configs, **kwargs)
 
     @staticmethod
     def is_there(name_or_path: str, backend: str, revision: str | None = None) -> bool:
-        """Return whether a checkpoint has an exported model (from the Hub it is downloaded)."""
-        return _file(name_or_path, ONNX_FILES[backend], revision) is not None
+        """Return whether a checkpoint has all that an exported model needs (from the Hub it is downloaded)."""
+        return all(checkpoint_file(name_or_path, name, revision) for name in (ONNX_FILES[backend], *FILES))
 
     def _run(self, contents: Sequence[str], use_lexicon: bool) -> Scored:
         encoded = self._tokenizer.encode_batch(list(map(encodable, contents)))
@@ -105,17 +114,24 @@ class OnnxPinyinReader(PinyinReader):
         return Scored([one.ids for one in encoded], [one.offsets for one in encoded], scores)
 
 
-def _file(name_or_path: str, name: str, revision: str | None) -> Path | None:
-    """Return a file of a checkpoint, or None if it is not there."""
+def checkpoint_file(name_or_path: str, name: str, revision: str | None = None) -> Path | None:
+    """Return a file of a checkpoint, downloaded if it is on the Hub, or None if there is no such file.
+
+    Raises:
+        InputError: if the Hub does not answer as it should.
+    """
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return folder / name if (folder / name).is_file() else None
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RepositoryNotFoundError
 
     try:
         return Path(hf_hub_download(name_or_path, name, revision=revision))
-    except Exception:  # no such file, repository or network: what was asked for is not there
+    except (EntryNotFoundError, RepositoryNotFoundError, HFValidationError):
         return None
+    except Exception as error:  # of the network, the server and the disk
+        raise InputError(f"cannot get {name} of {name_or_path}: {' '.join(str(error).split())[:200]}") from None
 
 
 def _content(token: str | dict | None) -> str | None:

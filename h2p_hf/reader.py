@@ -22,6 +22,9 @@ from .sandhi import spoken
 from .text import is_hanzi, owned, windows
 from .traditional import readings_of_pair, to_simplified
 
+DEFAULT_MAX_LENGTH = 256
+"""Longest input in tokens, if the tokenizer states none."""
+
 CHUNK = 1024
 """Texts of a stream that are sorted by length and batched together."""
 
@@ -38,6 +41,7 @@ class _Window:
 
 
 _CERTAIN = np.ones(1)
+_CERTAIN.setflags(write=False)
 
 Reading = tuple[tuple[str, ...], np.ndarray]
 """Candidates of one hanzi, and their scores or probabilities, as many."""
@@ -53,7 +57,13 @@ def best_reading(reading: Reading | None, min_score: float = 0.0) -> str | None:
 
 def has_pinyin_labels(label2id: Mapping[str, int]) -> bool:
     """Return whether all labels of a model are syllables (or ``O``): whether it was fine-tuned for this task."""
-    return set(label2id) - {NON_HANZI} <= syllables()
+    return bool(label2id) and set(label2id) - {NON_HANZI} <= syllables()
+
+
+def longest_input(model_max_length: float | None, positions: int | None) -> int:
+    """Return the longest input in tokens that tokenizer and model take; a bare vocab.txt states 1e30."""
+    known = model_max_length if model_max_length and model_max_length < 1_000_000 else DEFAULT_MAX_LENGTH
+    return min(known, positions or known)
 
 
 def candidate_ids(vocabulary: Mapping[str, int], label2id: Mapping[str, int]) -> dict[int, list[int]]:
@@ -118,7 +128,8 @@ class PinyinReader:
         phrase_bonus (`float`, *optional*): in log space; defaults to the `phrase_bonus` in the model config, or 0.
         use_lexicon (`bool`, *optional*, defaults to `True`): `False` takes the best of all syllables, which is what plain
             ``pipeline("token-classification")`` gives; the five best are the candidates.
-        batch_size (`int`, *optional*, defaults to 32): windows a forward pass.
+        batch_size (`int`, *optional*, defaults to 32): windows a forward pass. An int8 model rounds by batch, so the scores
+            of a text depend a little on those read with it.
         cache_size (`int`, *optional*, defaults to 0): what the model says of so many texts is kept, and not computed again
             when one of them comes back; the oldest goes first.
 
@@ -271,9 +282,10 @@ class PinyinReader:
             keys = [(str(text), use_lexicon) for text in chunk]
             new = [key for key in dict.fromkeys(keys) if key not in self._cache]
             self._cache.update(zip(new, self._score([text for text, _ in new], batch_size, use_lexicon), strict=True))
-            yield from ((text, self._cache[key]) for text, key in zip(chunk, keys, strict=True))
+            found = [self._cache[key] for key in keys]
             for key in list(self._cache)[: max(0, len(self._cache) - cache_size)]:
                 del self._cache[key]
+            yield from zip(chunk, found, strict=True)
 
     def _score(self, chunk: Sequence[str], batch_size: int, use_lexicon: bool) -> list[list[Reading | None]]:
         found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]

@@ -41,6 +41,7 @@ from .modeling import (
     max_length,
     token_loss,
 )
+from .onnx import ONNX_FILES
 from .pipelines import TASK, HanziToPinyinPipeline
 from .reader import best_reading
 
@@ -475,6 +476,8 @@ def save_final(trainer: PinyinTrainer) -> None:
     float16 is for the disk only.
     """
     trainer.save_model()
+    for name in ONNX_FILES.values():  # of weights that were here before
+        (Path(trainer.args.output_dir) / name).unlink(missing_ok=True)
     if trainer.args.half_precision_weights and trainer.is_world_process_zero():
         weights = Path(trainer.args.output_dir) / SAFE_WEIGHTS_NAME
         halved = {name: value.half() for name, value in load_file(weights).items()}

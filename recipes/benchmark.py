@@ -21,9 +21,10 @@ import torch
 from transformers import BertConfig, BertForTokenClassification
 
 import h2p_hf
+from h2p_hf.auto import BACKENDS
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.errors import InputError, run
-from h2p_hf.evaluation import load_system
+from h2p_hf.evaluation import BASELINES, load_system
 from h2p_hf.files import atomic_write
 from h2p_hf.lexicon import is_polyphone
 
@@ -54,6 +55,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="the median of so many rounds counts")
     parser.add_argument("--output", help="JSON file to write; a plot of the same name goes beside it")
     args = parser.parse_args()
+    if args.output and not args.output.endswith(".json"):
+        raise InputError(f"{args.output}: give a name that ends in .json; the plot gets .png")
     if args.rounds < 1:
         raise InputError(f"rounds must be at least 1, got {args.rounds}")
     texts = take(load_raw_text(args.files), args.characters)
@@ -84,7 +87,7 @@ def main() -> None:
             "p95_ms": 1000 * float(np.percentile(latency, 95)),
             **first_result(name),
         }
-    report["scaling"] = scaling("".join(texts), args.systems[0]) if args.systems[0] not in FIRST_RESULT else {}
+    report["scaling"] = {} if args.systems[0] in (*BASELINES, G2PW) else scaling("".join(texts), args.systems[0])
     print(table(report))
     if args.output:
         with atomic_write(args.output) as file:
@@ -133,18 +136,25 @@ def g2pw_style() -> Callable:
     return read
 
 
+def checkpoint(name: str) -> tuple[str | None, str | None]:
+    """Return the arguments model and backend of `h2p_hf.pipeline` for a system."""
+    model, _, option = name.rpartition("@")
+    if option == "argmax":
+        option = "torch"
+    if not model or option not in BACKENDS:
+        model, option = name, None
+    return None if model == "bundled" else model, option
+
+
 def first_result(name: str) -> dict[str, float]:
     """Return the seconds from the start of a process to its first result, and its peak memory in MiB; medians of three."""
-    model, _, backend = name.replace("@argmax", "@torch").partition("@")
     if name in FIRST_RESULT:
         code = FIRST_RESULT[name]
-    elif name in ("large_pinyin", G2PW):  # these exist for comparison only
+    elif name in (*BASELINES, G2PW):  # these exist for comparison only
         return {}
     else:
-        code = (
-            f"import h2p_hf; h2p_hf.pipeline({None if model == 'bundled' else model!r}, backend={backend or None!r})"
-        )
-        code += "({text!r})"
+        model, backend = checkpoint(name)
+        code = f"import h2p_hf; h2p_hf.pipeline({model!r}, backend={backend!r})({{text!r}})"
     runs = []
     for _ in range(4):  # the first fills the caches
         start = time.perf_counter()
@@ -152,7 +162,8 @@ def first_result(name: str) -> dict[str, float]:
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             raise InputError(f"{name} failed in a new process: see its message above")
-        runs.append((time.perf_counter() - start, usage.ru_maxrss / 1024))
+        # KiB, but bytes on macOS
+        runs.append((time.perf_counter() - start, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)))
     return {
         key: median(run[i] for run in runs[1:]) for i, key in enumerate(("first_result_seconds", "peak_memory_mib"))
     }
@@ -160,8 +171,8 @@ def first_result(name: str) -> dict[str, float]:
 
 def scaling(text: str, name: str) -> dict[str, dict[str, float]]:
     """Return the characters a second of a checkpoint by length of text and by batch size."""
-    model, _, backend = name.partition("@")
-    pipe = h2p_hf.pipeline(None if model == "bundled" else model, backend=backend or None)
+    model, backend = checkpoint(name)
+    pipe = h2p_hf.pipeline(model, backend=backend)
 
     def speed(length: int, batch_size: int) -> float:
         texts = [text[i : i + length] for i in range(0, min(len(text), 10_000), length)]

@@ -33,7 +33,7 @@ def main() -> None:
     output = args.output or args.model
     if args.output:
         model.save_pretrained(output)
-        tokenizer.save_pretrained(output)
+    tokenizer.save_pretrained(output)  # tokenizer.json, which a checkpoint may lack
     files = export_onnx(model, tokenizer, output)
 
     print("| data | backend | MiB | accuracy | same as torch |\n| --- | --- | ---: | ---: | ---: |")
@@ -44,10 +44,10 @@ def main() -> None:
             scores, predictions = evaluate_system(load_system(f"{output}@{backend}"), dataset)
             found = [row[at] for row, wanted in zip(predictions, places, strict=True) for at in wanted]
             reference = reference or found
-            same = sum(a == b for a, b in zip(found, reference, strict=True)) / len(reference)
+            same = sum(a == b for a, b in zip(found, reference, strict=True)) / max(len(reference), 1)
             weights = files.get(backend, Path(output) / transformers.utils.SAFE_WEIGHTS_NAME)
-            size = weights.stat().st_size / 2**20
-            print(f"| {name} | {backend} | {size:.1f} | {scores['accuracy']:.2%} | {same:.2%} |")
+            size = f"{weights.stat().st_size / 2**20:.1f}" if weights.exists() else "-"
+            print(f"| {name} | {backend} | {size} | {scores['accuracy']:.2%} | {same:.2%} |")
 
 
 if __name__ == "__main__":

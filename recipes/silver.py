@@ -4,12 +4,11 @@ python recipes/silver.py --files TEXT_FOLDER --output silver.jsonl --characters 
 """
 
 import argparse
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import islice
-from multiprocessing import Pool
 from statistics import mean
 
 from tqdm import tqdm
@@ -21,6 +20,7 @@ from h2p_hf.data.silver import Silver, silver_labels
 from h2p_hf.errors import InputError, run
 from h2p_hf.files import atomic_write, json_line
 from h2p_hf.lexicon import is_polyphone, phrase_table
+from h2p_hf.parallel import bounded_map, cores
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         default=0.0,
         help="leave out rows whose mean over their polyphones is below (0-1); one without a label counts 0",
     )
-    parser.add_argument("--num_workers", type=int, default=os.cpu_count(), help="processes that label")
+    parser.add_argument("--num_workers", type=int, default=cores(), help="processes that label")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if not 0 <= args.min_confidence <= 1:
@@ -62,9 +62,10 @@ def main() -> None:
     with (
         atomic_write(args.output) as file,
         tqdm(total=args.characters, unit="char") as bar,
-        Pool(args.num_workers) as pool,
+        ProcessPoolExecutor(args.num_workers) as pool,
     ):
-        for batch in pool.imap(label, batched(balanced(texts, args.per_reading), 64)):
+        batches = batched(balanced(texts, args.per_reading), 64)
+        for batch in bounded_map(pool, label, batches, 4 * args.num_workers):
             for text, row in batch:
                 sure = [
                     precision.get(label.source, precision["all"]) if label else 0.0
@@ -85,9 +86,15 @@ def main() -> None:
 
 
 def balanced(rows: Iterable[dict], per_reading: int) -> Iterator[str]:
-    """Yield the texts that have a polyphone whose reading by the phrases (or None) has not been seen often enough."""
+    """Yield the texts that have a polyphone whose reading by the phrases (or None) has not been seen often enough, once
+    each: a stream of several files starts the small ones again.
+    """
     taken: Counter[tuple[str, str | None]] = Counter()
+    seen: set[int] = set()
     for row in rows:
+        if (key := hash(row["text"])) in seen:
+            continue
+        seen.add(key)
         votes = phrase_table().readings(row["text"])
         found = {(char, votes.get(at)) for at, char in enumerate(row["text"]) if is_polyphone(char)}
         if any(taken[pair] < per_reading for pair in found):

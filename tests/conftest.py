@@ -3,6 +3,7 @@ import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="h2p-hf-home-")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="h2p-hf-cache-")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "2"
 os.environ.pop("H2P_CPP_DIR", None)

@@ -157,7 +157,6 @@ def test_markup_of_the_text_is_escaped(pipe):
 
 
 def test_saved_page(session):
-    session.choices = {0: "zhang3"}
     html = demo.page(session, "tone3")
     assert html.startswith("<!DOCTYPE html>") and "<title>长江[1]</title>" in html
     assert "<rt>hang2</rt>" in html and "<span" not in html

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import h2p_hf
+from h2p_hf import auto, cli, corpus
 
 PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
-ORDER = ["errors", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
+ORDER = ["errors", "parallel", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
          "data", "modeling", "metrics", "pipelines", "auto", "rendering", "pypinyin", "evaluation",
          "training", "distillation", "corpus", "demo", "cli"]  # fmt: skip
 
@@ -30,6 +31,10 @@ def test_modules_import_only_downwards():
             if target[0]:
                 assert ORDER.index(target[0]) <= ORDER.index(parts[0]), f"{path.name} imports {target}"
     assert found == set(ORDER)
+
+
+def test_choices_of_the_command_are_those_of_the_modules():
+    assert (cli.BACKENDS, cli.WORKERS) == (auto.BACKENDS, corpus.ENGINES)
 
 
 def test_importing_the_package_does_not_import_torch():

@@ -139,9 +139,10 @@ def test_phrases_are_kept_between_runs(tmp_path, monkeypatch):
     [kept] = (tmp_path / "cache" / "h2p_hf").iterdir()
     assert _large_pinyin() == built and len(built) > 400_000
     whole = kept.read_bytes()
-    kept.write_bytes(whole[: len(whole) // 2])  # as after a crash of the machine
-    assert _large_pinyin() == built
-    assert kept.read_bytes() == whole
+    for damaged in (whole[: len(whole) // 2], b"", b"\0" * len(whole)):  # as after a crash of the machine
+        kept.write_bytes(damaged)
+        assert _large_pinyin() == built
+        assert kept.read_bytes() == whole
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nowhere to write
     assert _large_pinyin() == built

@@ -12,6 +12,7 @@ import torch
 from onnxruntime import InferenceSession
 
 import h2p_hf
+from h2p_hf.data import load
 from h2p_hf.errors import InputError
 from h2p_hf.files import bundled_checkpoint
 from h2p_hf.modeling import load_model, load_tokenizer
@@ -48,14 +49,14 @@ def test_float32_logits_are_those_of_torch_whatever_the_padding(exported):
 
 @pytest.mark.parametrize("backend", ["onnx", "onnx-int8"])
 def test_backends_answer_like_torch(exported, backend):
-    wanted = h2p_hf.pipeline(exported, backend="torch")(TEXTS)
-    found = h2p_hf.pipeline(exported, backend=backend)(TEXTS)
-    drop = {"score", "candidates"}
-    assert [[{k: v for k, v in i.items() if k not in drop} for i in row] for row in found] == [
-        [{k: v for k, v in i.items() if k not in drop} for i in row] for row in wanted
-    ]
-    scores = [[i["score"] for row in result for i in row] for result in (found, wanted)]
-    assert np.abs(np.subtract(*scores)).max() < (1e-3 if backend == "onnx" else 0.2)
+    texts = [*TEXTS, *load("bundled@validation").select(range(200))["text"]]
+    wanted, found = (
+        [i for row in h2p_hf.pipeline(exported, backend=b)(texts) for i in row] for b in ("torch", backend)
+    )
+    assert [(i["char"], i["start"], i["end"]) for i in found] == [(i["char"], i["start"], i["end"]) for i in wanted]
+    same = np.mean([a["pinyin"] == b["pinyin"] for a, b in zip(found, wanted, strict=True)])
+    apart = np.mean([abs(a["score"] - b["score"]) for a, b in zip(found, wanted, strict=True)])
+    assert (same == 1 and apart < 1e-4) if backend == "onnx" else (0.99 < same and apart < 0.02)
 
 
 def test_batches_in_parallel_give_the_same(exported, monkeypatch):
@@ -89,6 +90,13 @@ def test_bad_requests_say_what_to_do(exported, tmp_path):
     (broken / ONNX_FILES["onnx-int8"]).write_bytes((broken / ONNX_FILES["onnx-int8"]).read_bytes()[:1000])
     with pytest.raises(InputError, match="export it again"):
         h2p_hf.pipeline(str(broken))
+    (tmp_path / "other").mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(Path(exported) / name, tmp_path / "other")
+    shutil.copytree(Path(exported) / "onnx", tmp_path / "other" / "onnx")
+    (tmp_path / "other" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="no pinyin labels"):
+        h2p_hf.pipeline(str(tmp_path / "other"))
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="cannot write the ONNX files"):
         export_onnx(load_model(exported), load_tokenizer(exported), tmp_path / "file")

@@ -130,6 +130,13 @@ def test_cache_and_what_skips_the_model(tiny_checkpoint, monkeypatch):
     pipe(["银行", "银行"], cache_size=0, use_lexicon=False)
     pipe("江水", use_lexicon=False)
     assert sorted(read[6:]) == ["江水", "银行", "银行"]
+    for number in range(20):
+        pipe("长" * (number + 2))
+    assert len(pipe._cache) == 4
+    rows = pipe(iter(["行走", "还钱", "重新", "都行"]))
+    next(rows)
+    pipe(["银行", "长江", "长大", "好奇", "首都"])  # while the other goes on
+    assert len(list(rows)) == 3
     with pytest.raises(InputError, match="cache_size must be at least 0"):
         pipe("江", cache_size=-1)
 

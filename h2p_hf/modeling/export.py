@@ -27,6 +27,7 @@ def export_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
         InputError: if a file cannot be written.
     """
     try:
+        import onnxscript  # noqa: F401 (for torch.onnx.export)
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: pip install 'h2p-hf[export]'") from None

@@ -17,10 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..errors import InputError
 from ..pinyin import id2label, label2id
-from ..reader import has_pinyin_labels
-
-DEFAULT_MAX_LENGTH = 256
-"""Longest input in tokens, for a tokenizer that states none (a bare vocab.txt says 1e30)."""
+from ..reader import has_pinyin_labels, longest_input
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -32,8 +29,7 @@ def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrained
     tokenizer = _load(AutoTokenizer.from_pretrained, name_or_path, "tokenizer", revision=revision)
     if not tokenizer.is_fast:
         raise InputError(f"the tokenizer of {name_or_path} gives no offsets: use a checkpoint with a fast tokenizer")
-    if tokenizer.model_max_length > 1_000_000:
-        tokenizer.model_max_length = DEFAULT_MAX_LENGTH
+    tokenizer.model_max_length = longest_input(tokenizer.model_max_length, None)
     check_tokenizer(tokenizer)
     return tokenizer
 
@@ -53,8 +49,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def max_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the longest input that model and tokenizer both take, in tokens with special tokens."""
-    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
-    return min(tokenizer.model_max_length, positions)
+    return longest_input(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None))
 
 
 def load_model(
