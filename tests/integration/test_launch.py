@@ -255,12 +255,11 @@ def test_silver_labels_have_a_measured_confidence(tmp_path):
 
 def test_silver_text_is_balanced_over_readings():
     balanced = runpy.run_path(str(ROOT / "recipes" / "silver.py"))["balanced"]
-    rows = [
-        {"text": text} for text in ("银行", "行走", "银行里", "行走", "行走着", "在银行", "江山", "银行", "一行人")
-    ]
-    # of 行 as hang2, as xing2, and as no phrase says; 江山 has no polyphone, and what was there is left out
-    assert list(balanced(rows, 2)) == ["银行", "行走", "银行里", "行走着", "一行人"]
-    assert list(balanced(rows, 1)) == ["银行", "行走", "银行里", "行走着", "一行人"]
+    texts = ("银行", "行走", "我银行", "行走", "他银行", "江山", "银行", "他行走", "女行走")
+    rows = [{"text": text} for text in texts]
+    # 行 as hang2 and as xing2; 江山 has no polyphone, and what was there is left out
+    assert list(balanced(rows, 2)) == ["银行", "行走", "我银行", "他行走"]
+    assert list(balanced(rows, 1)) == ["银行", "行走"]
 
 
 def test_masked_lm_loss_is_that_of_the_stock_model(tiny_checkpoint):
