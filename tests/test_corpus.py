@@ -171,6 +171,10 @@ def test_rows_become_a_table(settings, tmp_path, monkeypatch):
     source.write_text("".join(json.dumps({"text": "江", "n": n}) + "\n" for n in (1, 2, "three", "four")))
     with pytest.raises(InputError, match=r"rows do not fit one table: .*: write .jsonl instead; 2 rows"):
         annotate([str(source)], str(target), settings, num_workers=1)
+    # What parquet itself has no form for comes to light at the end.
+    source.write_text(json.dumps({"text": "江", "meta": {}}) + "\n")
+    with pytest.raises(InputError, match=r"the rows do not fit one table: .*: write .jsonl instead; 1 rows"):
+        annotate([str(source)], str(tmp_path / "other.parquet"), settings, num_workers=1)
 
 
 def test_rejects(settings, tmp_path):
@@ -286,6 +290,11 @@ def test_input_and_output_are_kept_apart(settings, tmp_path):
     with pytest.raises(InputError, match="it is there and no ordinary file"):
         annotate([source], str(tmp_path / "empty"), settings)
     assert files_in(tmp_path) == {"in.txt", "empty"}
+
+
+def test_unknown_engine(settings, tmp_path):
+    with pytest.raises(InputError, match="no engine 'Ray': choose from local, ray"):
+        annotate([write_lines(tmp_path / "in.txt", TEXTS)], str(tmp_path / "out"), settings, engine="Ray")
 
 
 def test_a_line_without_end(settings, tmp_path, monkeypatch):
