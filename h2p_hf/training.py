@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from datasets import Dataset, concatenate_datasets
@@ -31,7 +32,7 @@ from .data import label_monophones, load, load_all
 from .errors import InputError
 from .evaluation import evaluate_system, load_system, pipeline_system, report_folder, table, write_report
 from .files import atomic_write, bundled_base
-from .metrics import build_compute_metrics, pinyin_scores
+from .metrics import build_compute_metrics, polyphone_positions
 from .modeling import (
     candidate_mask,
     encode,
@@ -525,20 +526,31 @@ def make_pipeline(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **
 def tune_phrase_bonus(pipe: HanziToPinyinPipeline, validation: Dataset) -> float:
     """Choose the phrase bonus on validation data, and write it into the model config.
 
-    It is the smallest whose accuracy on polyphones is within one standard error of the best (Breiman et al. 1984, section
-    3.4.3): on text of another kind than the validation data phrases help less.
+    It is the smallest that is worse than the best on polyphones by no more than one standard error of the difference
+    (Breiman et al. 1984, section 3.4.3, on the same characters): on text of another kind phrases help less.
     """
     scored = list(pipe.scores(validation["text"]))
-    accuracy, polyphones = {}, 0.0
-    for bonus in PHRASE_BONUSES:
-        predictions = [
-            list(map(best_reading, pipe.postprocess(text, found, phrase_bonus=bonus))) for text, found in scored
-        ]
-        scores = pinyin_scores(validation["text"], validation["pinyin"], predictions)
-        accuracy[bonus], polyphones = scores["accuracy"], scores["polyphones"]
-    highest = max(accuracy.values())
-    error = math.sqrt(highest * (1 - highest) / max(polyphones, 1))
-    best = next(bonus for bonus, value in accuracy.items() if value >= highest - error)
+    rows = list(zip(validation["text"], validation["pinyin"], strict=True))
+    right = {
+        bonus: np.array(
+            [
+                best_reading(found[at]) == pinyin[at]
+                for (text, pinyin), (_, scores) in zip(rows, scored, strict=True)
+                for found in [pipe.postprocess(text, scores, phrase_bonus=bonus)]
+                for at in polyphone_positions(text, pinyin)
+            ],
+            dtype=float,
+        )
+        for bonus in PHRASE_BONUSES
+    }
+    accuracy = {bonus: float(found.mean()) if len(found) else 0.0 for bonus, found in right.items()}
+    highest = right[max(accuracy, key=accuracy.get)]
+
+    def close(found: np.ndarray) -> bool:
+        worse = highest - found
+        return not len(worse) or worse.mean() <= worse.std() / math.sqrt(len(worse))
+
+    best = next(bonus for bonus, found in right.items() if close(found))
     pipe.model.config.phrase_bonus = best
     logger.info("phrase bonus %s: %s", best, {bonus: round(value, 4) for bonus, value in accuracy.items()})
     return best
