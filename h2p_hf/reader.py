@@ -4,6 +4,7 @@ Nothing here needs torch or transformers, so that a text is read a second after 
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ class PinyinReader:
         """
         if not has_pinyin_labels(label2id):
             raise InputError("this model has no pinyin labels: fine-tune it first with recipes/finetune.py")
+        self._lock = threading.Lock()
         self._cache: dict[tuple[str, bool], list[Reading | None]] = {}
         self._labels = np.array(sorted(label2id, key=label2id.__getitem__))
         self._outside = label2id.get(NON_HANZI)
@@ -265,8 +267,13 @@ class PinyinReader:
         return model, {**self._forward_params, **decoding}, {**self._postprocess_params, **output}
 
     def _stream(self, texts: Iterable[str], model: dict, decoding: dict) -> Iterator[tuple[str, list[Reading | None]]]:
-        for text, found in self.scores(texts, use_lexicon=decoding.get("use_lexicon", True), **model):
-            yield text, self.postprocess(text, found, **decoding)
+        use_lexicon = decoding.get("use_lexicon", True)
+
+        def read(group: Sequence[str], parallel: bool) -> list[list[Reading | None]]:
+            found = self._score(group, use_lexicon, parallel, **model)
+            return [self.postprocess(text, scores, **decoding) for text, scores in zip(group, found, strict=True)]
+
+        return self._in_groups(texts, model["batch_size"], read)
 
     def scores(
         self, texts: Iterable[str], batch_size: int = 32, use_lexicon: bool = True, cache_size: int = 0
@@ -274,25 +281,63 @@ class PinyinReader:
         """Yield each text with what the model alone says: a list as long as the text, with the scores of each hanzi that
         the tokenizer knows, ready for `postprocess`.
         """
+        return self._in_groups(
+            texts,
+            batch_size,
+            lambda group, parallel: self._score(group, use_lexicon, parallel, batch_size, cache_size),
+        )
+
+    def _in_groups(
+        self, texts: Iterable[str], size: int, read: Callable[[Sequence[str], bool], list]
+    ) -> Iterator[tuple[str, list[Reading | None]]]:
+        """Yield texts with what was read of them, in order, while groups of like length are read in parallel: a thread that
+        decodes leaves the other cores to those that run the model.
+        """
         texts = iter(texts)
         while chunk := list(itertools.islice(texts, CHUNK)):
-            if not cache_size:
-                yield from zip(chunk, self._score(chunk, batch_size, use_lexicon), strict=True)
-                continue
-            keys = [(str(text), use_lexicon) for text in chunk]
-            new = [key for key in dict.fromkeys(keys) if key not in self._cache]
-            self._cache.update(zip(new, self._score([text for text, _ in new], batch_size, use_lexicon), strict=True))
-            found = [self._cache[key] for key in keys]
-            for key in list(self._cache)[: max(0, len(self._cache) - cache_size)]:
-                del self._cache[key]
+            order = sorted(range(len(chunk)), key=lambda index: len(chunk[index]))
+            groups = [order[first : first + size] for first in range(0, len(order), size)]
+            few = len(groups) < self._threads  # such as one long text
+            read_group = partial(self._read_group, chunk, few, read)
+            found: list[list[Reading | None]] = [[]] * len(chunk)
+            for group, results in zip(
+                groups, map(read_group, groups) if few else self._each(read_group, groups), strict=True
+            ):
+                for index, result in zip(group, results, strict=True):
+                    found[index] = result
             yield from zip(chunk, found, strict=True)
 
-    def _score(self, chunk: Sequence[str], batch_size: int, use_lexicon: bool) -> list[list[Reading | None]]:
-        found: list[list[Reading | None]] = [[None] * len(text) for text in chunk]
-        simplified = list(map(to_simplified, chunk))
+    @staticmethod
+    def _read_group(chunk: Sequence[str], parallel: bool, read: Callable, group: Sequence[int]) -> list:
+        return read([chunk[index] for index in group], parallel)
+
+    def _score(
+        self, texts: Sequence[str], use_lexicon: bool, parallel: bool, batch_size: int, cache_size: int = 0
+    ) -> list[list[Reading | None]]:
+        """Return what the model says of texts, from the cache if there is one."""
+        if not cache_size:
+            return self._compute(texts, use_lexicon, parallel, batch_size)
+        keys = [(str(text), use_lexicon) for text in texts]
+        with self._lock:
+            known = {key: self._cache[key] for key in keys if key in self._cache}
+        new = [key for key in dict.fromkeys(keys) if key not in known]
+        computed = self._compute([text for text, _ in new], use_lexicon, parallel, batch_size)
+        known.update(zip(new, computed, strict=True))
+        with self._lock:
+            self._cache.update((key, known[key]) for key in new)
+            for key in list(self._cache)[: max(0, len(self._cache) - cache_size)]:
+                del self._cache[key]
+        return [known[key] for key in keys]
+
+    def _compute(
+        self, texts: Sequence[str], use_lexicon: bool, parallel: bool, batch_size: int
+    ) -> list[list[Reading | None]]:
+        found: list[list[Reading | None]] = [[None] * len(text) for text in texts]
+        simplified = list(map(to_simplified, texts))
         pieces = sorted(self.preprocess(simplified, use_lexicon), key=lambda piece: piece.end - piece.start)
         batches = [pieces[first : first + batch_size] for first in range(0, len(pieces), batch_size)]
-        for result in self._each(partial(self._read, simplified, use_lexicon), batches):
+        read = partial(self._read, simplified, use_lexicon)
+        for result in self._each(read, batches) if parallel else map(read, batches):
             for index, place, reading in result:
                 found[index][place] = reading
         return found

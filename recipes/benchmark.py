@@ -147,7 +147,7 @@ def checkpoint(name: str) -> tuple[str | None, str | None]:
 
 
 def first_result(name: str) -> dict[str, float]:
-    """Return the seconds from the start of a process to its first result, and its peak memory in MiB; medians of three."""
+    """Return the seconds from the start of a process to its first result, and its memory then in MiB; medians of three."""
     if name in FIRST_RESULT:
         code = FIRST_RESULT[name]
     elif name in (*BASELINES, G2PW):  # these exist for comparison only
@@ -155,18 +155,19 @@ def first_result(name: str) -> dict[str, float]:
     else:
         model, backend = checkpoint(name)
         code = f"import h2p_hf; h2p_hf.pipeline({model!r}, backend={backend!r})({{text!r}})"
+    # Not ru_maxrss of the child, which is never below what this process had when it was forked.
+    code += "; print(flush=True); import psutil; print(psutil.Process().memory_info().rss)"
     runs = []
     for _ in range(4):  # the first fills the caches
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-c", code.format(text=SENTENCE)], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
+        with subprocess.Popen([sys.executable, "-c", code.format(text=SENTENCE)], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            seconds = time.perf_counter() - start
+            memory = process.stdout.read()
+        if process.returncode:
             raise InputError(f"{name} failed in a new process: see its message above")
-        # KiB, but bytes on macOS
-        runs.append((time.perf_counter() - start, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)))
-    return {
-        key: median(run[i] for run in runs[1:]) for i, key in enumerate(("first_result_seconds", "peak_memory_mib"))
-    }
+        runs.append((seconds, int(memory) / 2**20))
+    return {key: median(run[i] for run in runs[1:]) for i, key in enumerate(("first_result_seconds", "memory_mib"))}
 
 
 def scaling(text: str, name: str) -> dict[str, dict[str, float]]:
@@ -190,11 +191,11 @@ def table(report: dict) -> str:
     lines = [
         f"{report['characters']} characters in {report['passages']} passages; {report['machine']}",
         "",
-        "| system | characters/s | one sentence, p50 ms | p95 ms | first result, s | peak memory, MiB |",
+        "| system | characters/s | one sentence, p50 ms | p95 ms | first result, s | memory, MiB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, row in report["systems"].items():
-        start, memory = (row.get(key) for key in ("first_result_seconds", "peak_memory_mib"))
+        start, memory = (row.get(key) for key in ("first_result_seconds", "memory_mib"))
         lines.append(
             f"| {name} | {row['characters_per_second']:,.0f} | {row['p50_ms']:.2f} | {row['p95_ms']:.2f} "
             f"| {f'{start:.2f}' if start else '-'} | {f'{memory:,.0f}' if memory else '-'} |"
