@@ -161,8 +161,8 @@ def annotate(
         output (`str`): ``.parquet``, or else JSON lines, compressed as the suffix says: the rows with ``pinyin``, a list as
             long as the text, and ``sandhi`` if asked for. Rows that cannot be read are in ``OUTPUT.rejected.jsonl`` instead.
         settings (`Settings`): how to annotate.
-        num_workers (`int`, *optional*): processes of one thread each, or one with all; defaults to one a core, or one if the model is on a GPU. On
-            Ray, actors; defaults to one a core of the cluster, or one a GPU if `settings.device` is one.
+        num_workers (`int`, *optional*): processes of one thread each, or one with all; defaults to one a core, or one if the
+            model is on a GPU. On Ray, actors; defaults to one a core of the cluster, or one a GPU if `settings.device` is one.
         engine (`str`, *optional*, defaults to `"local"`): what runs the workers; the other is `"ray"`.
         ray_address (`str`, *optional*): a Ray cluster; defaults to ``RAY_ADDRESS``, a cluster on this machine, or a new one.
 
@@ -456,11 +456,12 @@ class _Store:
         for file in self._files.values():
             with suppress(OSError):  # what could not be written has been reported
                 file.close()
-        if kind is None or not self._worked:
+        over = kind is None or not self._worked
+        if over:
             for name in ("journal", "manifest.json", "rows", "rejected", "output"):  # the journal first
                 self._path(name).unlink(missing_ok=True)
         self._lock.release()
-        if kind is None or not self._worked:
+        if over:
             with suppress(OSError):  # something else is in it
                 self._path("lock").unlink(missing_ok=True)
                 self.folder.rmdir()

@@ -49,14 +49,19 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
         return g2pm_system()
     if name in ("pypinyin", "large_pinyin"):
         return pypinyin_system if name == "pypinyin" else large_pinyin_system
+    model, backend, argmax = checkpoint_name(name)
+    if argmax:
+        parameters["use_lexicon"] = False
+    return pipeline_system(pipeline(model, backend=backend, **parameters))
+
+
+def checkpoint_name(name: str) -> tuple[str | None, str | None, bool]:
+    """Return the arguments `model` and `backend` of `auto.pipeline` for the name of a system, and whether it is ``@argmax``."""
     model, _, option = name.rpartition("@")
-    if option == "argmax":
-        parameters |= {"backend": "torch", "use_lexicon": False}
-    elif model and option in BACKENDS:
-        parameters["backend"] = option
-    else:  # a path may have an @ too
-        model = name
-    return pipeline_system(pipeline(None if model == "bundled" else model, **parameters))
+    if not model or option not in ("argmax", *BACKENDS):  # a path may have an @ too
+        model, option = name, None
+    argmax = option == "argmax"
+    return None if model == "bundled" else model, "torch" if argmax else option, argmax
 
 
 def pipeline_system(pipe, **parameters) -> System:
@@ -187,7 +192,13 @@ def _plot(path: Path, answers: Mapping[tuple[str, str], Counter], title: str, mo
             axis.axis("off")
         figure.suptitle(f"{title}: reference (rows) against prediction (columns)", fontsize=11)
         figure.tight_layout()
-        partial = path.with_suffix(".part.png")
-        figure.savefig(partial, dpi=100)
+        save_figure(figure, path, dpi=100)
         plt.close(figure)
+
+
+def save_figure(figure, path: str | Path, dpi: int = 120) -> None:
+    """Write a figure of matplotlib, which takes its name only when it is whole."""
+    path = Path(path)
+    partial = path.with_suffix(f".part{path.suffix}")
+    figure.savefig(partial, dpi=dpi)
     partial.replace(path)

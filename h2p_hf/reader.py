@@ -288,7 +288,7 @@ class PinyinReader:
         )
 
     def _in_groups(
-        self, texts: Iterable[str], size: int, read: Callable[[Sequence[str], bool], list]
+        self, texts: Iterable[str], size: int, read: Callable[..., list]
     ) -> Iterator[tuple[str, list[Reading | None]]]:
         """Yield texts with what was read of them, in order, while groups of like length are read in parallel: a thread that
         decodes leaves the other cores to those that run the model.
@@ -297,19 +297,14 @@ class PinyinReader:
         while chunk := list(itertools.islice(texts, CHUNK)):
             order = sorted(range(len(chunk)), key=lambda index: len(chunk[index]))
             groups = [order[first : first + size] for first in range(0, len(order), size)]
-            few = len(groups) < self._threads  # such as one long text
-            read_group = partial(self._read_group, chunk, few, read)
+            few = len(groups) < self._threads  # such as one long text: then its batches run in parallel
+            members = [[chunk[index] for index in group] for group in groups]
             found: list[list[Reading | None]] = [[]] * len(chunk)
-            for group, results in zip(
-                groups, map(read_group, groups) if few else self._each(read_group, groups), strict=True
-            ):
-                for index, result in zip(group, results, strict=True):
-                    found[index] = result
+            results = self._each(partial(read, parallel=few), members, parallel=not few)
+            for group, result in zip(groups, results, strict=True):
+                for index, one in zip(group, result, strict=True):
+                    found[index] = one
             yield from zip(chunk, found, strict=True)
-
-    @staticmethod
-    def _read_group(chunk: Sequence[str], parallel: bool, read: Callable, group: Sequence[int]) -> list:
-        return read([chunk[index] for index in group], parallel)
 
     def _score(
         self, texts: Sequence[str], use_lexicon: bool, parallel: bool, batch_size: int, cache_size: int = 0
@@ -337,7 +332,7 @@ class PinyinReader:
         pieces = sorted(self.preprocess(simplified, use_lexicon), key=lambda piece: piece.end - piece.start)
         batches = [pieces[first : first + batch_size] for first in range(0, len(pieces), batch_size)]
         read = partial(self._read, simplified, use_lexicon)
-        for result in self._each(read, batches) if parallel else map(read, batches):
+        for result in self._each(read, batches, parallel):
             for index, place, reading in result:
                 found[index][place] = reading
         return found
@@ -358,8 +353,8 @@ class PinyinReader:
                     found.append(_Window(index, start, end, first, last))
         return found
 
-    def _each(self, function: Callable, items: Sequence) -> Iterator:
-        if self._threads == 1 or len(items) < 2:
+    def _each(self, function: Callable, items: Sequence, parallel: bool) -> Iterator:
+        if not parallel or self._threads == 1 or len(items) < 2:
             yield from map(function, items)
         else:
             with ThreadPoolExecutor(self._threads) as pool:

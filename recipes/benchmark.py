@@ -21,10 +21,9 @@ import torch
 from transformers import BertConfig, BertForTokenClassification
 
 import h2p_hf
-from h2p_hf.auto import BACKENDS
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.errors import InputError, run
-from h2p_hf.evaluation import BASELINES, load_system
+from h2p_hf.evaluation import BASELINES, checkpoint_name, load_system, save_figure
 from h2p_hf.files import atomic_write
 from h2p_hf.lexicon import is_polyphone
 
@@ -136,16 +135,6 @@ def g2pw_style() -> Callable:
     return read
 
 
-def checkpoint(name: str) -> tuple[str | None, str | None]:
-    """Return the arguments model and backend of `h2p_hf.pipeline` for a system."""
-    model, _, option = name.rpartition("@")
-    if option == "argmax":
-        option = "torch"
-    if not model or option not in BACKENDS:
-        model, option = name, None
-    return None if model == "bundled" else model, option
-
-
 def first_result(name: str) -> dict[str, float]:
     """Return the seconds from the start of a process to its first result, and its memory then in MiB; medians of three."""
     if name in FIRST_RESULT:
@@ -153,7 +142,7 @@ def first_result(name: str) -> dict[str, float]:
     elif name in (*BASELINES, G2PW):  # these exist for comparison only
         return {}
     else:
-        model, backend = checkpoint(name)
+        model, backend, _ = checkpoint_name(name)
         code = f"import h2p_hf; h2p_hf.pipeline({model!r}, backend={backend!r})({{text!r}})"
     # Not ru_maxrss of the child, which is never below what this process had when it was forked.
     code += "; print(flush=True); import psutil; print(psutil.Process().memory_info().rss)"
@@ -172,7 +161,7 @@ def first_result(name: str) -> dict[str, float]:
 
 def scaling(text: str, name: str) -> dict[str, dict[str, float]]:
     """Return the characters a second of a checkpoint by length of text and by batch size."""
-    model, backend = checkpoint(name)
+    model, backend, _ = checkpoint_name(name)
     pipe = h2p_hf.pipeline(model, backend=backend)
 
     def speed(length: int, batch_size: int) -> float:
@@ -225,9 +214,7 @@ def plot(report: dict, path: Path) -> None:
         axis.set(xlabel={"length": "characters a text", "batch_size": "batch size, texts of 40 characters"}[what])
         axis.set(ylabel="characters a second", title=names[0], ylim=(0, None))
     figure.tight_layout()
-    partial = path.with_suffix(".part.png")
-    figure.savefig(partial, dpi=120)
-    partial.replace(path)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

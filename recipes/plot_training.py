@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 
 from h2p_hf.errors import InputError, run
+from h2p_hf.evaluation import save_figure
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -45,7 +46,7 @@ def main() -> None:
     axis.grid(alpha=0.3)
     figure.tight_layout()
     try:
-        figure.savefig(args.output, dpi=120)
+        save_figure(figure, args.output)
     except (OSError, ValueError) as error:  # a suffix that is no image format is a ValueError
         raise InputError(f"cannot write {args.output}: {' '.join(str(error).split())}") from None
 
