@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from . import __version__
 from .errors import InputError
-from .files import json_line
+from .files import json_line, read_lines
 from .pinyin import STYLES
 
 FORMATS = ("text", "words", "ruby", "ssml", "json")
@@ -98,6 +98,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--port", type=int, default=7860, help="port to serve on (default: 7860)")
     demo.set_defaults(run=run_demo)
+
+    card = argparse.ArgumentParser(add_help=False)
+    card.add_argument("--notes", metavar="FILE", help="Markdown to put at the end of the model card")
+    card.add_argument("--license", metavar="ID", help="licence in the model card, such as apache-2.0")
+    push = commands.add_parser("push", parents=[card], help="publish a checkpoint on the Hugging Face Hub")
+    push.add_argument("folder", help="checkpoint folder, or bundled")
+    push.add_argument("repo", help="USER/NAME; made if it is not there")
+    push.add_argument("--revision", help="branch; made if it is not there")
+    push.add_argument("--private", action="store_true", default=None, help="a new repository is for you only")
+    push.add_argument("--message", default="Upload checkpoint", help="of the commit")
+    push.set_defaults(run=run_push)
+
+    pull = commands.add_parser("pull", help="download a checkpoint from the Hugging Face Hub")
+    pull.add_argument("repo", help="USER/NAME")
+    pull.add_argument("folder", help="new folder")
+    pull.add_argument("--revision", help="branch, tag or commit")
+    pull.set_defaults(run=run_pull)
+
+    show = commands.add_parser("card", parents=[card], help="print the model card that push would publish")
+    show.add_argument("folder", help="checkpoint folder, or bundled")
+    show.add_argument("--name", help="of the model (default: the name of the folder)")
+    show.set_defaults(run=run_card)
     return parser
 
 
@@ -182,6 +204,37 @@ def run_demo(args: argparse.Namespace) -> int:
 
     launch(_pipeline(args), args.host, args.port)
     return 0
+
+
+def run_push(args: argparse.Namespace) -> int:
+    """Publish a checkpoint and print the address."""
+    from . import hub
+
+    notes = _notes(args)
+    url = hub.push(args.folder, args.repo, args.revision, args.private, args.message, notes, args.license)
+    print(url)
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """Download a checkpoint."""
+    from . import hub
+
+    hub.pull(args.repo, args.folder, args.revision)
+    print(f"h2p: {args.repo} is in {args.folder}", file=sys.stderr)
+    return 0
+
+
+def run_card(args: argparse.Namespace) -> int:
+    """Print a model card."""
+    from . import hub
+
+    print(hub.model_card(args.folder, args.name, _notes(args), args.license), end="")
+    return 0
+
+
+def _notes(args: argparse.Namespace) -> str:
+    return "\n".join(line for _, line in read_lines(args.notes)) if args.notes else ""
 
 
 def _decoding(args: argparse.Namespace) -> dict:

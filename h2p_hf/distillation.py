@@ -12,6 +12,7 @@ from .auto import pipeline
 from .baselines import g2pm_probabilities
 from .data import FEATURES
 from .errors import InputError
+from .evaluation import checkpoint_name
 from .lexicon import readings
 from .training import PinyinTrainer, PinyinTrainingArguments
 
@@ -60,7 +61,7 @@ def load_teacher(name: str, **parameters) -> Teacher:
     """Return a checkpoint with our decoding (phrases, candidates of the lexicon) or g2pM as a teacher.
 
     Args:
-        name (`str`): a folder, a Hub id, ``bundled`` or ``g2pM``.
+        name (`str`): a folder, a Hub id (``user/name@revision``), ``bundled`` or ``g2pM``.
         parameters: for `auto.pipeline`.
 
     Raises:
@@ -71,7 +72,8 @@ def load_teacher(name: str, **parameters) -> Teacher:
         return lambda texts: (
             [_spread(char, *guess) for char, guess in zip(text, tagger(text), strict=True)] for text in texts
         )
-    pipe = pipeline(None if name == "bundled" else name, **parameters)
+    asked = checkpoint_name(name)
+    pipe = pipeline(asked.model, asked.revision, backend=asked.backend, **parameters)
     return lambda texts: (
         [dict(zip(found[0], map(float, found[1]), strict=True)) if found else {} for found in row]
         for row in pipe.probabilities(texts)

@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from datasets import Dataset
 
@@ -14,6 +15,9 @@ from .data import load
 from .errors import InputError
 from .files import atomic_write, json_line
 from .metrics import pinyin_scores, polyphone_positions
+
+EXAMPLES = 8
+"""Errors that a summary shows."""
 
 BASELINES = ("pypinyin", "large_pinyin", "g2pM", "majority")
 
@@ -34,8 +38,8 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
     """Return a baseline by name, or the pipeline of a checkpoint.
 
     Args:
-        name (`str`): one of `BASELINES`, a checkpoint folder or a Hub id; with ``@argmax`` at the end the checkpoint is
-            read without the lexicon, as plain ``pipeline("token-classification")`` does, and with the name of a
+        name (`str`): one of `BASELINES`, a checkpoint folder or a Hub id (``user/name@revision``); with ``@argmax`` at the end the
+            checkpoint is read without the lexicon, as plain ``pipeline("token-classification")`` does, and with the name of a
             backend (``@torch``, ``@onnx-int8``) by that one. ``bundled`` is the checkpoint of the package.
         majority_data (`Dataset`, *optional*): what the majority baseline counts; defaults to our own training split.
         parameters: for `auto.pipeline`.
@@ -49,19 +53,36 @@ def load_system(name: str, majority_data: Dataset | None = None, **parameters) -
         return g2pm_system()
     if name in ("pypinyin", "large_pinyin"):
         return pypinyin_system if name == "pypinyin" else large_pinyin_system
-    model, backend, argmax = checkpoint_name(name)
-    if argmax:
+    asked = checkpoint_name(name)
+    if asked.argmax:
         parameters["use_lexicon"] = False
-    return pipeline_system(pipeline(model, backend=backend, **parameters))
+    return pipeline_system(pipeline(asked.model, asked.revision, backend=asked.backend, **parameters))
 
 
-def checkpoint_name(name: str) -> tuple[str | None, str | None, bool]:
-    """Return the arguments `model` and `backend` of `auto.pipeline` for the name of a system, and whether it is ``@argmax``."""
+class CheckpointName(NamedTuple):
+    """What the name of a system asks for: the arguments of `auto.pipeline`, and whether to read without the lexicon."""
+
+    model: str | None
+    revision: str | None
+    backend: str | None
+    argmax: bool
+
+
+def checkpoint_name(name: str) -> CheckpointName:
+    """Parse ``CHECKPOINT[@REVISION][@BACKEND]``, the latter also ``argmax``.
+
+    Example:
+        >>> checkpoint_name("me/mine@v2@argmax")
+        CheckpointName(model='me/mine', revision='v2', backend='torch', argmax=True)
+    """
     model, _, option = name.rpartition("@")
     if not model or option not in ("argmax", *BACKENDS):  # a path may have an @ too
         model, option = name, None
     argmax = option == "argmax"
-    return None if model == "bundled" else model, "torch" if argmax else option, argmax
+    repo_id, _, revision = model.partition("@")
+    if not (revision and repo_id.count("/") == 1) or Path(model).exists():
+        repo_id, revision = model, None
+    return CheckpointName(None if repo_id == "bundled" else repo_id, revision, "torch" if argmax else option, argmax)
 
 
 def pipeline_system(pipe, **parameters) -> System:
@@ -120,8 +141,8 @@ def write_report(
     predictions: Sequence[Sequence[str | None]],
     scores: Mapping[str, float],
     title: str,
-) -> None:
-    """Write what there is to know about one system on one dataset into a folder (see `report_folder`).
+) -> list[dict]:
+    """Write what there is to know about one system on one dataset into a folder (see `report_folder`), and return the errors.
 
     - metrics.json: the scores;
     - per_character.csv: a line for each polyphone and reading: occurrences, how many are right, the most frequent wrong
@@ -151,6 +172,32 @@ def write_report(
             wrong = next((str(guess) for guess, _ in found.most_common() if guess != gold), "")
             writer.writerow([char, gold, count, right, f"{right / count:.4f}", wrong])
     _plot(folder / "confusions.png", answers, title)
+    return errors
+
+
+def write_summary(
+    path: str | Path,
+    results: Mapping[tuple[str, str], Mapping[str, float]],
+    system: str,
+    errors: Sequence[dict],
+    **facts: Any,
+) -> None:
+    """Write metrics.json, which has what a model card says of a checkpoint (see `hub.model_card`).
+
+    Args:
+        results (mapping): scores by pair of dataset name and system name.
+        system (`str`): which of the systems the checkpoint is.
+        errors (sequence of `dict`): what it read wrong, see `write_report`; a few of them, from all over, are kept.
+        facts: how the checkpoint was made, in whatever JSON takes.
+    """
+    by_dataset: dict[str, dict[str, Mapping[str, float]]] = {}
+    for (data, name), scores in results.items():
+        by_dataset.setdefault(data, {})[name] = scores
+    step = max(1, len(errors) // EXAMPLES)
+    summary = {**facts, "system": system, "results": by_dataset, "errors": errors[step // 2 :: step][:EXAMPLES]}
+    with atomic_write(path) as file:
+        json.dump(summary, file, indent=2, ensure_ascii=False)
+        file.write("\n")
 
 
 def _plot(path: Path, answers: Mapping[tuple[str, str], Counter], title: str, most: int = 12) -> None:

@@ -1,4 +1,4 @@
-"""Files of the package, and files written whole or not at all."""
+"""Files of the package, files written whole or not at all, and text files."""
 
 import json
 import os
@@ -57,3 +57,38 @@ def json_line(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     except UnicodeEncodeError:
         line = json.dumps(value, default=default)
     return line + "\n"
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines (from 1, without the newline) of a UTF-8 text file.
+
+    Raises:
+        InputError: if the file cannot be read or is not UTF-8, naming file and line.
+    """
+    try:
+        with open(path, "rb") as file:
+            for number, raw in enumerate(file, 1):
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise InputError(f"{path}, line {number}: not UTF-8 ({error.reason}): convert the file") from None
+                yield number, line.rstrip("\r\n")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_json_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a JSON-lines file, each with its place (``FILE, line N``) for messages; blank lines are left
+    out.
+
+    Raises:
+        InputError: if the file cannot be read or a line is not JSON, naming file and line.
+    """
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            yield where, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON: {error}") from None

@@ -5,8 +5,10 @@ from functools import cache
 
 import rjieba
 
-from .lexicon import PhraseTable, phrase_table, resource_rows
-from .text import encodable, is_hanzi, words
+from .lexicon import phrase_table, resource_rows
+from .phrases import PhraseTable
+from .text import encodable, is_hanzi
+from .words import words
 
 _TITLES = frozenset(
     "先生 女士 小姐 太太 夫人 老师 教授 博士 院士 医生 大夫 护士 律师 法官 经理 总监 总裁 董事 主任 主席 主管 书记 局长 处长 科长 "

@@ -12,9 +12,7 @@ from .files import bundled_checkpoint
 from .modeling import load_model, load_tokenizer, max_length
 from .modeling.loading import check_tokenizer
 from .modeling.tokenization import tokenize
-from .reader import PinyinReader, Scored
-
-TASK = "hanzi-to-pinyin"
+from .reader import TASK, PinyinReader, Scored
 
 
 class HanziToPinyinPipeline(PinyinReader, Pipeline):

@@ -20,8 +20,11 @@ from .lexicon import UserDictionary, common_readings, phrase_table, readings, to
 from .names import name_readings
 from .pinyin import NON_HANZI, syllables, to_style, with_erhua
 from .sandhi import spoken
-from .text import is_hanzi, owned, windows
+from .text import align, is_hanzi, owned, windows
 from .traditional import readings_of_pair, to_simplified
+
+TASK = "hanzi-to-pinyin"
+"""Its name in transformers."""
 
 DEFAULT_MAX_LENGTH = 256
 """Longest input in tokens, if the tokenizer states none."""
@@ -72,24 +75,6 @@ def candidate_ids(vocabulary: Mapping[str, int], label2id: Mapping[str, int]) ->
     return {
         i: [label2id[reading] for reading in readings(token) if reading in label2id] for token, i in vocabulary.items()
     }
-
-
-def align(text: str, offsets: Sequence[tuple[int, int]], input_ids: Sequence[int], unk_id: int | None) -> list[int]:
-    """Map each token to the one hanzi it stands for.
-
-    Args:
-        text (`str`): the text that was tokenised.
-        offsets (sequence of `(start, end)`): one pair a token; special tokens have `(0, 0)`.
-        input_ids (sequence of `int`): as many.
-        unk_id (`int` or `None`): id of the unknown token: it carries no character, so it is mapped to nothing.
-
-    Returns:
-        `list[int]`: for each token the offset of its hanzi, or -1 if it is not exactly one known hanzi.
-    """
-    return [
-        start if end - start == 1 and token != unk_id and is_hanzi(text[start]) else -1
-        for (start, end), token in zip(offsets, input_ids, strict=True)
-    ]
 
 
 class Scored(NamedTuple):

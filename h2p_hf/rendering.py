@@ -13,8 +13,8 @@ from .errors import InputError
 from .inline import InlineText
 from .lexicon import common_readings, tone_variants
 from .pinyin import is_syllable
-from .text import words
 from .traditional import to_simplified
+from .words import words
 
 # What XML 1.0 does not allow, and lone surrogates.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from .lexicon import readings
-from .text import is_hanzi, words
+from .text import is_hanzi
+from .words import words
 
 _DIGITS = frozenset("零〇一二三四五六七八九")
 _UNITS = frozenset("百千万亿")

@@ -1,13 +1,12 @@
-"""Hanzi, sentence windows and text files. Offsets are indices into the caller's own `str`, counted in code points."""
+"""Hanzi and windows: which character of a text is which token. Offsets are indices into the caller's own `str`, counted in
+code points.
+
+This file is also part of the code that goes to the Hub with a checkpoint (see `remote`), so it imports nothing of ours.
+"""
 
 import bisect
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-from .errors import InputError
+from collections.abc import Sequence
 
 # Unified ideographs and their extensions A to J, compatibility ideographs, and 〇 (Unicode 17, Blocks.txt).
 _HANZI = (
@@ -43,29 +42,6 @@ def encodable(text: str) -> str:
     as long as it was.
     """
     return _SURROGATE.sub("\ufffd", text)
-
-
-def words(text: str) -> list[tuple[int, int]]:
-    """Cut a text into words.
-
-    Args:
-        text (`str`): Simplified text.
-
-    Returns:
-        `list[tuple[int, int]]`: start and end offsets, in order, covering the text: the words of jieba's dictionary by its
-        most likely path; it guesses no unknown words, which would be long ones.
-
-    Example:
-        >>> words("展览馆里,ok")
-        [(0, 3), (3, 4), (4, 5), (5, 7)]
-    """
-    import rjieba  # its dictionary takes a tenth of a second to load
-
-    spans, at = [], 0
-    for word in rjieba.cut(encodable(text), False):
-        spans.append((at, at + len(word)))
-        at += len(word)
-    return spans
 
 
 def windows(text: str, size: int, overlap: int | None = None) -> list[tuple[int, int]]:
@@ -126,36 +102,19 @@ def owned(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return list(zip(starts, cuts + [end for _, end in spans[-1:]], strict=True))
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines (from 1, without the newline) of a UTF-8 text file.
+def align(text: str, offsets: Sequence[tuple[int, int]], input_ids: Sequence[int], unk_id: int | None) -> list[int]:
+    """Map each token to the one hanzi it stands for.
 
-    Raises:
-        InputError: if the file cannot be read or is not UTF-8, naming file and line.
+    Args:
+        text (`str`): the text that was tokenised.
+        offsets (sequence of `(start, end)`): one pair a token; special tokens have `(0, 0)`.
+        input_ids (sequence of `int`): as many.
+        unk_id (`int` or `None`): id of the unknown token: it carries no character, so it is mapped to nothing.
+
+    Returns:
+        `list[int]`: for each token the offset of its hanzi, or -1 if it is not exactly one known hanzi.
     """
-    try:
-        with open(path, "rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise InputError(f"{path}, line {number}: not UTF-8 ({error.reason}): convert the file") from None
-                yield number, line.rstrip("\r\n")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-
-
-def read_json_lines(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a JSON-lines file, each with its place (``FILE, line N``) for messages; blank lines are left
-    out.
-
-    Raises:
-        InputError: if the file cannot be read or a line is not JSON, naming file and line.
-    """
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            yield where, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{where}: not JSON: {error}") from None
+    return [
+        start if end - start == 1 and token != unk_id and is_hanzi(text[start]) else -1
+        for (start, end), token in zip(offsets, input_ids, strict=True)
+    ]

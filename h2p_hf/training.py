@@ -5,9 +5,11 @@ import logging
 import math
 import random
 import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,18 @@ from transformers import (
 )
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from . import hub
 from .data import label_monophones, load, load_all
 from .errors import InputError
-from .evaluation import evaluate_system, load_system, pipeline_system, report_folder, table, write_report
+from .evaluation import (
+    evaluate_system,
+    load_system,
+    pipeline_system,
+    report_folder,
+    table,
+    write_report,
+    write_summary,
+)
 from .files import atomic_write, bundled_base
 from .metrics import build_compute_metrics, polyphone_positions
 from .modeling import (
@@ -43,8 +54,8 @@ from .modeling import (
     token_loss,
 )
 from .onnx import ONNX_FILES
-from .pipelines import TASK, HanziToPinyinPipeline
-from .reader import best_reading
+from .pipelines import HanziToPinyinPipeline
+from .reader import TASK, best_reading
 
 logger = logging.getLogger(__name__)
 
@@ -284,7 +295,35 @@ def _hold_out(train: Dataset, fraction: float, seed: int) -> tuple[Dataset, tupl
     return rest, (part(test.__contains__), part(validation.__contains__))
 
 
-class PinyinTrainer(Trainer):
+class PublishingTrainer(Trainer):
+    """`Trainer` whose ``--push_to_hub`` publishes the result once, at the end, as `hub.push` does. `Trainer` itself uploads
+    each checkpoint as it stands, and without what our pipeline needs.
+    """
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Make the repository: before hours of training, a wrong token or name is found out."""
+        self.push_in_progress = None
+        if self.is_world_process_zero():
+            name = self.args.hub_model_id or Path(self.args.output_dir).resolve().name
+            self.hub_model_id = hub.claim(name, self.args.hub_private_repo, self.args.hub_token)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call=True)  # nothing is uploaded yet
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        pass
+
+    def push_to_hub(self, commit_message: str = "End of training") -> str:
+        """Publish the output folder and return the address of the commit; to be called by the main process."""
+        args = self.args
+        url = hub.push(
+            args.output_dir, self.hub_model_id, args.hub_revision, message=commit_message, token=args.hub_token
+        )
+        print(f"published: {url}")
+        return url
+
+
+class PinyinTrainer(PublishingTrainer):
     """`Trainer` with a loss that does not depend on accumulation or processes, and layer-wise learning-rate decay.
 
     Args:
@@ -441,18 +480,43 @@ def fine_tune(
     pipe = make_pipeline(load_model(str(output)).to(args.device), tokenizer)
     bonus = tune_phrase_bonus(pipe, splits.validation)
     pipe.model.config.save_pretrained(output)
+    errors: list[dict] = []
     for name, test in splits.tests.items():
         argmax, _ = evaluate_system(pipeline_system(pipe, use_lexicon=False), test)
         scores, predictions = evaluate_system(pipeline_system(pipe), test)
         results |= {(name, "after, argmax"): argmax, (name, "after"): scores}
-        write_report(report_folder(output, "evaluation", name), test, predictions, scores, f"{name}, {output}")
-    report: dict = {"world_size": args.world_size, "phrase_bonus": bonus}
-    for (name, system), scores in results.items():
-        report.setdefault(name, {})[system] = scores
-    with atomic_write(output / "metrics.json") as file:
-        json.dump(report, file, indent=2, ensure_ascii=False)
+        folder = report_folder(output, "evaluation", name)
+        found = write_report(folder, test, predictions, scores, f"{name}, {output}")
+        errors = errors or found
+    facts = run_facts(trainer, trained.metrics, model_args.model_name_or_path, data_args.train_datasets)
+    write_summary(output / "metrics.json", results, "after", errors, phrase_bonus=bonus, **facts)
+    hub.write_card(output)
     print(table(results))
+    if args.push_to_hub:
+        trainer.push_to_hub()
     return pipe
+
+
+def run_facts(
+    trainer: Trainer, metrics: Mapping[str, float], model_name_or_path: str | None, datasets: Sequence[str]
+) -> dict:
+    """Return what a model card says of a training run."""
+    args = trainer.args
+    base = model_name_or_path
+    words = [f"recipes/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    secret = {i + 1 for i, word in enumerate(words) if word == "--hub_token"}
+    return {
+        "base_model": None
+        if base and Path(base).is_dir()
+        else base,  # a folder of this machine means nothing elsewhere
+        "datasets": list(datasets),
+        "command": shlex.join(word for i, word in enumerate(words) if i not in secret and word != "--hub_token"),
+        "world_size": args.world_size,
+        "device": args.device.type,
+        "train_runtime": metrics["train_runtime"],
+        "num_parameters": trainer.model.num_parameters(),
+        "versions": {package: version(package) for package in ("h2p-hf", "transformers", "torch")},
+    }
 
 
 def last_complete_checkpoint(output_dir: str | Path) -> str | None:
@@ -510,7 +574,10 @@ def check_same_run(output_dir: str | Path, *arguments: Any) -> None:
             )
 
 
-_FREE = {"local_rank", "resume_from_checkpoint", "disable_tqdm", "half_precision_weights"}
+_FREE = {
+    "local_rank", "resume_from_checkpoint", "disable_tqdm", "half_precision_weights",
+    "push_to_hub", "hub_model_id", "hub_token", "hub_private_repo", "hub_revision", "hub_strategy", "hub_always_push",
+}  # fmt: skip
 """Options that may differ when a run is resumed."""
 
 

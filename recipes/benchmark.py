@@ -142,8 +142,9 @@ def first_result(name: str) -> dict[str, float]:
     elif name in (*BASELINES, G2PW):  # these exist for comparison only
         return {}
     else:
-        model, backend, _ = checkpoint_name(name)
-        code = f"import h2p_hf; h2p_hf.pipeline({model!r}, backend={backend!r})({{text!r}})"
+        asked = checkpoint_name(name)
+        options = f"{asked.model!r}, {asked.revision!r}, backend={asked.backend!r}"
+        code = f"import h2p_hf; h2p_hf.pipeline({options})({{text!r}})"
     # Not ru_maxrss of the child, which is never below what this process had when it was forked.
     code += "; print(flush=True); import psutil; print(psutil.Process().memory_info().rss)"
     runs = []
@@ -161,8 +162,8 @@ def first_result(name: str) -> dict[str, float]:
 
 def scaling(text: str, name: str) -> dict[str, dict[str, float]]:
     """Return the characters a second of a checkpoint by length of text and by batch size."""
-    model, backend, _ = checkpoint_name(name)
-    pipe = h2p_hf.pipeline(model, backend=backend)
+    asked = checkpoint_name(name)
+    pipe = h2p_hf.pipeline(asked.model, asked.revision, backend=asked.backend)
 
     def speed(length: int, batch_size: int) -> float:
         texts = [text[i : i + length] for i in range(0, min(len(text), 10_000), length)]

@@ -4,9 +4,11 @@ accelerate launch --config_file accelerate_config.yaml recipes/pretrain.py recip
     --train_files TEXT_FOLDER --output_dir runs/pretrain
 """
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from zlib import crc32
 
 from datasets import Dataset, IterableDataset
@@ -14,16 +16,17 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     DataCollatorForLanguageModeling,
-    Trainer,
     TrainingArguments,
     set_seed,
 )
 
 from h2p_hf.data.raw_text import load_raw_text
 from h2p_hf.errors import InputError, run
+from h2p_hf.files import atomic_write
+from h2p_hf.hub import write_card
 from h2p_hf.lexicon import phrase_table
 from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_tokenizer, token_loss
-from h2p_hf.training import hardware_use, last_complete_checkpoint, parse_args
+from h2p_hf.training import PublishingTrainer, hardware_use, last_complete_checkpoint, parse_args, run_facts
 
 
 @dataclass
@@ -32,6 +35,7 @@ class PretrainArguments:
     model_name_or_path: str | None = field(
         default=None, metadata={"help": "Checkpoint to go on from: a folder or a Hub id. Default: a fresh small BERT."}
     )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
     hidden_size: int = field(default=256, metadata={"help": "Width of a fresh BERT."})
     num_hidden_layers: int = field(default=4, metadata={"help": "Layers of a fresh BERT."})
     block_size: int = field(default=256, metadata={"help": "Length of a training row in tokens; passages are packed."})
@@ -83,8 +87,8 @@ def held_out(text: str) -> bool:
     return crc32(text.encode()) % 200 == 0
 
 
-class MaskedLMTrainer(Trainer):
-    """A Trainer that scores the vocabulary for masked positions only: they are 15% of a row, and the scores of a small
+class MaskedLMTrainer(PublishingTrainer):
+    """A trainer that scores the vocabulary for masked positions only: they are 15% of a row, and the scores of a small
     BERT cost as much as two of its layers. The stock models score every position. The loss is the same.
     """
 
@@ -111,8 +115,8 @@ def main() -> None:
         )
     set_seed(training_args.seed)
     if args.model_name_or_path:
-        tokenizer = load_tokenizer(args.model_name_or_path)
-        model = load_masked_lm(args.model_name_or_path)
+        tokenizer = load_tokenizer(args.model_name_or_path, args.model_revision)
+        model = load_masked_lm(args.model_name_or_path, args.model_revision)
     else:
         tokenizer = character_tokenizer(model_max_length=args.block_size)
         model = BertForMaskedLM(
@@ -165,6 +169,13 @@ def main() -> None:
     metrics["eval_perplexity"] = math.exp(metrics["eval_loss"])
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics)
+    if trainer.is_world_process_zero():
+        facts = run_facts(trainer, done, args.model_name_or_path, args.train_files)
+        with atomic_write(Path(training_args.output_dir) / "metrics.json") as file:
+            json.dump({**facts, "perplexity": metrics["eval_perplexity"]}, file, indent=2, ensure_ascii=False)
+        write_card(training_args.output_dir)
+        if training_args.push_to_hub:
+            trainer.push_to_hub()
 
 
 if __name__ == "__main__":

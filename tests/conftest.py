@@ -2,6 +2,7 @@ import os
 import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # the Hub of the tests has plain uploads only
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="h2p-hf-home-")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="h2p-hf-cache-")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

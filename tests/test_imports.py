@@ -8,9 +8,9 @@ from h2p_hf import auto, cli, corpus
 
 PACKAGE = Path(h2p_hf.__file__).parent
 # Each may import what stands before it.
-ORDER = ["errors", "parallel", "files", "pinyin", "text", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
+ORDER = ["text", "phrases", "words", "errors", "parallel", "files", "pinyin", "lexicon", "inline", "traditional", "names", "sandhi", "reader", "onnx", "baselines",
          "data", "modeling", "metrics", "pipelines", "auto", "rendering", "pypinyin", "evaluation",
-         "training", "distillation", "corpus", "demo", "cli"]  # fmt: skip
+         "hub", "remote", "training", "distillation", "corpus", "demo", "cli"]  # fmt: skip
 
 
 def test_modules_import_only_downwards():

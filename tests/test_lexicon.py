@@ -5,7 +5,6 @@ from pypinyin_dict.pinyin_data import ktghz2013, kxhc1983
 
 from h2p_hf import InputError
 from h2p_hf.lexicon import (
-    PhraseTable,
     UserDictionary,
     _large_pinyin,
     general_standard,
@@ -14,6 +13,7 @@ from h2p_hf.lexicon import (
     phrase_table,
     readings,
 )
+from h2p_hf.phrases import PhraseTable
 from h2p_hf.pinyin import normalize, syllables
 
 

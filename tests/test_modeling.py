@@ -19,7 +19,7 @@ from h2p_hf.modeling import (
 )
 from h2p_hf.modeling.tokenization import tokenize
 from h2p_hf.pinyin import label2id, labels
-from h2p_hf.reader import align
+from h2p_hf.text import align
 
 
 @pytest.fixture(scope="module")

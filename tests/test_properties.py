@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import h2p_hf
 from h2p_hf import InlineText, InputError, UserDictionary, rendering
 from h2p_hf.names import name_readings
-from h2p_hf.text import is_hanzi, words
+from h2p_hf.text import is_hanzi
 from h2p_hf.traditional import to_simplified
+from h2p_hf.words import words
 
 TEXT = st.lists(
     st.one_of(

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h2p_hf import InputError
-from h2p_hf.files import atomic_write, json_line
-from h2p_hf.text import is_hanzi, owned, read_lines, windows
+from h2p_hf.files import atomic_write, json_line, read_lines
+from h2p_hf.text import is_hanzi, owned, windows
 
 
 @pytest.mark.parametrize("char", ["一", "龥", "㐀", "\U00020bb7", "\U0002ebf0", "\U00031350", "豈", "〇"])

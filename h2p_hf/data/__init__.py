@@ -13,7 +13,14 @@ from .hsk import read_hsk
 from .records import FEATURES, Record, build
 from .tables import read_hub, read_jsonl, read_parquet
 
-__all__ = ["FEATURES", "label_monophones", "load", "load_all"]
+__all__ = ["FEATURES", "SOURCES", "label_monophones", "load", "load_all"]
+
+SOURCES = {
+    "bundled": "sentences of h2p-hf (CC-BY-4.0)",
+    "cpp": "CPP, kakaobrain/g2pM (Apache-2.0; sentences from Chinese Wikipedia)",
+    "hsk": "graded sentences of hsk-sentences-audio (CC-BY-SA-4.0)",
+}
+"""Where the datasets that have a name come from, and their licences."""
 
 
 def load(name: str, held_out: Collection[str] = frozenset(), drop_duplicates: bool = False) -> Dataset:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..text import read_lines
+from ..files import read_lines
 from .records import Record, marked
 
 FOLDER = Path(__file__).parent.parent / "resources" / "sentences"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pooch
 
 from ..errors import InputError
-from ..text import read_lines
+from ..files import read_lines
 from .records import Record, marked
 
 URL = "https://raw.githubusercontent.com/kakaobrain/g2pM/master/data/"

@@ -6,7 +6,7 @@ from pathlib import Path
 from datasets import Dataset, load_dataset
 
 from ..errors import InputError
-from ..text import read_json_lines
+from ..files import read_json_lines
 from .records import Record
 
 

@@ -76,6 +76,7 @@ def load_model(
     """
     if config is not None:
         config.id2label, config.label2id = id2label(), label2id()
+        vars(config).pop("custom_pipelines", None)
         try:
             return AutoModelForTokenClassification.from_config(config, dtype=dtype)
         except ValueError as error:
@@ -97,6 +98,8 @@ def load_model(
         output_loading_info=True,
         **labels,
     )
+    # What the repository brings for people without this package would keep transformers from taking our pipeline.
+    vars(model.config).pop("custom_pipelines", None)
     missing = sorted(set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]})
     if not for_inference:  # there the head may be fresh
         missing = [key for key in missing if key.startswith(model.base_model_prefix + ".")]

@@ -7,8 +7,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase
 
 from ..lexicon import general_standard
 from ..pinyin import NON_HANZI
-from ..reader import align
-from ..text import encodable, is_hanzi, owned, windows
+from ..text import align, encodable, is_hanzi, owned, windows
 
 SYMBOLS = (
     "，。、：；！？…—－～·•°“”‘’（）《》〈〉「」『』【】〔〕"
