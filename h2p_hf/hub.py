@@ -96,7 +96,7 @@ def model_card(
     folder = _folder(folder)
     config = _config(folder)
     metrics = _json(folder / "metrics.json", "train or evaluate it with the recipes, which write it")
-    tagger = has_pinyin_labels(config.get("label2id", {}))
+    tagger = _is_tagger(config)
     name = name or (repo_id or folder.resolve().name).rpartition("/")[2]
     results = metrics.get("results", {})
     trained_on = [SOURCES[kind] for kind in dict.fromkeys(map(_kind, metrics.get("datasets", ()))) if kind in SOURCES]
@@ -276,7 +276,7 @@ def pull(repo_id: str, folder: str | Path, revision: str | None = None) -> None:
     with _errors(repo_id, "download"):
         if is_offline_mode():
             raise OfflineModeIsEnabled
-        snapshot_download(repo_id, revision=revision, local_dir=partial)
+        _again(lambda: snapshot_download(repo_id, revision=revision, local_dir=partial))
         shutil.rmtree(partial / ".cache", ignore_errors=True)
         try:
             _config(partial)
@@ -300,7 +300,7 @@ def _contents(folder: Path, repo_id: str, notes: str, license: str | None) -> di
     found["README.md"] = (
         card if _by_hand(card) else model_card(folder, notes=notes, license=license, repo_id=repo_id).encode()
     )
-    if has_pinyin_labels(config.get("label2id", {})):
+    if _is_tagger(config):
         config["custom_pipelines"] = {
             TASK: {
                 "impl": f"{CODE[0]}.HanziToPinyinPipeline",
@@ -353,6 +353,12 @@ def _config(folder: Path) -> dict:
     return config
 
 
+def _is_tagger(config: Mapping) -> bool:
+    """Return whether a config is of a fine-tuned model; a masked language model may have kept the labels of its base."""
+    classes = config.get("architectures") or []
+    return has_pinyin_labels(config.get("label2id", {})) and any("TokenClassification" in name for name in classes)
+
+
 def _json(path: Path, what_to_do: str) -> dict:
     try:
         return json.loads(path.read_text("utf-8"))
@@ -397,11 +403,13 @@ def _errors(repo_id: str, what: str) -> Iterator[None]:
             f"cannot {what} {repo_id}: there is none, or it is not for you to see: check the name, and log in with `hf auth "
             "login` or HF_TOKEN"
         ) from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        advice = "check the rights of your token" if status in (401, 403) else "try again later"
-        reason = " ".join(str(error.server_message or error).split())[:200]
-        raise InputError(f"cannot {what} {repo_id}: the Hub says {reason} ({status}); {advice}") from None
-    except Exception as error:  # of the network, of the disk, and ValueErrors of the client
+    except Exception as error:  # of the Hub, of the network, of the disk, and ValueErrors of the client
+        if not isinstance(error, HfHubHTTPError) and isinstance(error.__cause__, HfHubHTTPError):
+            error = error.__cause__  # of an upload the client says only which file it was
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            status = error.response.status_code
+            advice = "check the rights of your token" if status in (401, 403) else "try again later"
+            reason = " ".join(str(error.server_message or error).split())[:200]
+            raise InputError(f"cannot {what} {repo_id}: the Hub says {reason} ({status}); {advice}") from None
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"cannot {what} {repo_id}: {reason}; try again") from None

@@ -35,12 +35,15 @@ def server(monkeypatch, tmp_path):
     """A Hub of our own; the client in this process and in those started from here talks to it."""
     with HubServer() as found:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", found.url)
+        template = found.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
         for name, value in {"HF_ENDPOINT": found.url, "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_mine"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
         yield found
         found.shutdown()
 
@@ -269,10 +272,12 @@ def test_recipes_publish_once_at_the_end(server, tiny_checkpoint, tmp_path):
     load("bundled@train").select(range(24)).to_json(str(rows), force_ascii=False)
     test = tmp_path / "test.jsonl"
     load("bundled@test").select(range(8)).to_json(str(test), force_ascii=False)
+    validation = tmp_path / "validation.jsonl"
+    load("bundled@validation").select(range(8)).to_json(str(validation), force_ascii=False)
     output = tmp_path / "run"
     command = [
         sys.executable, "recipes/finetune.py", "--model_name_or_path", tiny_checkpoint, "--train_datasets", str(rows),
-        "--validation_datasets", str(test), "--test_datasets", str(test), "--drop_duplicates", "true",
+        "--validation_datasets", str(validation), "--test_datasets", str(test),
         "--output_dir", str(output), "--num_train_epochs", "2", "--report_to", "none", "--push_to_hub", "true",
         "--hub_model_id", "me/tuned", "--hub_private_repo", "true",
     ]  # fmt: skip
