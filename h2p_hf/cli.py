@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from . import __version__
 from .errors import InputError
-from .files import json_line, read_lines
+from .files import json_line
 from .pinyin import STYLES
 
 FORMATS = ("text", "words", "ruby", "ssml", "json")
@@ -210,8 +210,7 @@ def run_push(args: argparse.Namespace) -> int:
     """Publish a checkpoint and print the address."""
     from . import hub
 
-    notes = _notes(args)
-    url = hub.push(args.folder, args.repo, args.revision, args.private, args.message, notes, args.license)
+    url = hub.push(args.folder, args.repo, args.revision, args.private, args.message, args.notes, args.license)
     print(url)
     return 0
 
@@ -229,12 +228,8 @@ def run_card(args: argparse.Namespace) -> int:
     """Print a model card."""
     from . import hub
 
-    print(hub.model_card(args.folder, args.name, _notes(args), args.license), end="")
+    print(hub.model_card(args.folder, args.name, args.notes, args.license), end="")
     return 0
-
-
-def _notes(args: argparse.Namespace) -> str:
-    return "\n".join(line for _, line in read_lines(args.notes)) if args.notes else ""
 
 
 def _decoding(args: argparse.Namespace) -> dict:

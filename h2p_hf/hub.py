@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ from pypinyin.constants import PINYIN_DICT
 from .data import SOURCES
 from .errors import InputError
 from .evaluation import table
-from .files import RESOURCES, atomic_write, bundled_checkpoint
+from .files import RESOURCES, atomic_write, bundled_checkpoint, read_lines
 from .lexicon import common_readings, phrase_table, readings
 from .phrases import LEXICON
 from .reader import TASK, has_pinyin_labels
@@ -77,7 +78,7 @@ HTTPError = HfHubHTTPError.__bases__[0]
 def model_card(
     folder: str | Path,
     name: str | None = None,
-    notes: str = "",
+    notes: str | Path | None = None,
     license: str | None = None,
     repo_id: str | None = None,
 ) -> str:
@@ -86,7 +87,7 @@ def model_card(
     Args:
         folder (`str` or `Path`): written by a recipe; or ``bundled``.
         name (`str`, *optional*): of the model; defaults to the name of the repository or the folder.
-        notes (`str`, *optional*): Markdown to put at the end.
+        notes (`str` or `Path`, *optional*): a file with Markdown to put at the end.
         license (`str`, *optional*): for the header, an identifier of the Hub such as ``apache-2.0``.
         repo_id (`str`, *optional*): where it will be: the examples load it from there.
 
@@ -129,7 +130,7 @@ def model_card(
                 {(data, system): scores for data, found in results.items() for system, scores in found.items()}
             ),
             onnx=any((folder / "onnx").glob("*.onnx")),
-            notes=notes.strip(),
+            notes=_text(notes).strip(),
         )
     except UndefinedError as error:
         raise InputError(f"{folder / 'metrics.json'} is not what the recipes write: {error}; evaluate again") from None
@@ -204,7 +205,7 @@ def push(
     revision: str | None = None,
     private: bool | None = None,
     message: str = "Upload checkpoint",
-    notes: str = "",
+    notes: str | Path | None = None,
     license: str | None = None,
     token: str | None = None,
 ) -> str:
@@ -218,7 +219,8 @@ def push(
         revision (`str`, *optional*): a branch, made if it is not there; defaults to the main one.
         private (`bool`, *optional*): of a new repository; defaults to the setting of the organisation.
         message (`str`, *optional*): of the commit.
-        notes (`str`, *optional*), license (`str`, *optional*): see `model_card`.
+        notes (`str` or `Path`, *optional*), license (`str`, *optional*): see `model_card`; pictures that the notes show go with
+            them.
         token (`str`, *optional*): defaults to HF_TOKEN or what ``hf auth login`` has kept.
 
     Returns:
@@ -288,7 +290,7 @@ def pull(repo_id: str, folder: str | Path, revision: str | None = None) -> None:
         partial.rename(folder)
 
 
-def _contents(folder: Path, repo_id: str, notes: str, license: str | None) -> dict[str, Path | bytes]:
+def _contents(folder: Path, repo_id: str, notes: str | Path | None, license: str | None) -> dict[str, Path | bytes]:
     """Return the files of a repository: their paths there, and where they are or what is in them."""
     config = _config(folder)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
@@ -300,6 +302,8 @@ def _contents(folder: Path, repo_id: str, notes: str, license: str | None) -> di
     found["README.md"] = (
         card if _by_hand(card) else model_card(folder, notes=notes, license=license, repo_id=repo_id).encode()
     )
+    for picture in re.findall(r"!\[[^\]]*\]\(([\w.-]+)\)", _text(notes)):
+        found[picture] = Path(notes).with_name(picture)
     if _is_tagger(config):
         config["custom_pipelines"] = {
             TASK: {
@@ -351,6 +355,10 @@ def _config(folder: Path) -> dict:
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no weights (model.safetensors): save the model there")
     return config
+
+
+def _text(path: str | Path | None) -> str:
+    return "\n".join(line for _, line in read_lines(path)) if path else ""
 
 
 def _is_tagger(config: Mapping) -> bool:

@@ -74,19 +74,23 @@ def files(server: HubServer, repo_id: str = "me/mine", revision: str = "main") -
 
 
 def test_push_pull_and_read_by_commands(server, measured, tmp_path):
-    done = h2p("push", str(measured), "me/mine", "--private", "--license", "apache-2.0")
+    notes = tmp_path / "notes.md"
+    notes.write_text("## More\n\n![speed](speed.png)\n", "utf-8")
+    (tmp_path / "speed.png").write_bytes(b"\x89PNG\0")
+    options = ("--private", "--license", "apache-2.0", "--notes", str(notes))
+    done = h2p("push", str(measured), "me/mine", *options)
     assert done.returncode == 0, done.stderr
     repo = server.repos["me/mine"]
     assert done.stdout.strip() == f"{server.url}/me/mine/commit/{repo.branches['main']}"
     assert repo.private and len(repo.commits) == 2  # the first one, and all of ours at once
-    assert set(files(server)) == PUBLISHED
+    assert set(files(server)) == PUBLISHED | {"speed.png"}
     lfs = {path for path, file in repo.commits[repo.branches["main"]].items() if file.lfs}
     assert {"model.safetensors", "lexicon.json.gz"} <= lfs and "README.md" not in lfs
 
     pulled = tmp_path / "pulled"
     done = h2p("pull", "me/mine", str(pulled))
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in pulled.iterdir()} == PUBLISHED
+    assert {path.name for path in pulled.iterdir()} == PUBLISHED | {"speed.png"}
     before, after = (load_file(folder / "model.safetensors") for folder in (measured, pulled))
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 
@@ -96,6 +100,7 @@ def test_push_pull_and_read_by_commands(server, measured, tmp_path):
     accuracy = json.loads((measured / "metrics.json").read_text())["results"]["bundled@test"]["after"]["accuracy"]
     assert found["name"] == "mine" and found["results"][0]["metrics"][0]["value"] == round(100 * accuracy, 2)
     text = (pulled / "README.md").read_text("utf-8")
+    assert text.endswith("## More\n\n![speed](speed.png)\n")
     assert 'pipeline("hanzi-to-pinyin", model="me/mine", trust_remote_code=True)' in text
     assert "| 行\\|不行 | 行 | hang2 | xing2 |" in text
 
