@@ -20,6 +20,7 @@ from huggingface_hub import (
     ModelCard,
     ModelCardData,
     is_offline_mode,
+    metadata_load,
     snapshot_download,
 )
 from huggingface_hub.errors import (
@@ -44,8 +45,11 @@ from .reader import TASK, has_pinyin_labels
 TEMPLATE = RESOURCES / "model_card.md"
 """The model card, in Jinja: what a checkpoint is, how to use it, its numbers and errors, how it was trained."""
 
-GENERATED = "<!-- h2p_hf wrote this from metrics.json; notes of yours go into a file for --notes. -->"
+GENERATED = "<!-- h2p_hf writes this from metrics.json; what stands below the line on notes stays. -->"
 """Stands in each card that `model_card` writes: one without it is somebody's own, and stays as it is."""
+
+NOTES = "<!-- notes -->"
+"""Stands before the notes at the end of a card."""
 
 FILES = (
     "config.json",
@@ -87,8 +91,10 @@ def model_card(
     Args:
         folder (`str` or `Path`): written by a recipe; or ``bundled``.
         name (`str`, *optional*): of the model; defaults to the name of the repository or the folder.
-        notes (`str` or `Path`, *optional*): a file with Markdown to put at the end.
-        license (`str`, *optional*): for the header, an identifier of the Hub such as ``apache-2.0``.
+        notes (`str` or `Path`, *optional*): a file with Markdown to put at the end; defaults to what stands below `NOTES` in
+            the README.md of the folder.
+        license (`str`, *optional*): for the header, an identifier of the Hub such as ``apache-2.0``; defaults to that in
+            the README.md of the folder.
         repo_id (`str`, *optional*): where it will be: the examples load it from there.
 
     Raises:
@@ -98,23 +104,28 @@ def model_card(
     config = _config(folder)
     metrics = _json(folder / "metrics.json", "train or evaluate it with the recipes, which write it")
     tagger = _is_tagger(config)
+    before = folder / "README.md"
+    kept = _text(notes)
+    if before.is_file() and not _by_hand(before):
+        license = license or (metadata_load(before) or {}).get("license")
+        kept = kept or _text(before).partition(NOTES)[2]
     name = name or (repo_id or folder.resolve().name).rpartition("/")[2]
     results = metrics.get("results", {})
     trained_on = [SOURCES[kind] for kind in dict.fromkeys(map(_kind, metrics.get("datasets", ()))) if kind in SOURCES]
     base = metrics.get("base_model")
-    data = ModelCardData(
-        language=["zh"],
-        license=license,
-        library_name="transformers",
-        pipeline_tag="token-classification" if tagger else "fill-mask",
-        tags=["pinyin", "polyphone", "grapheme-to-phoneme", "hanzi-to-pinyin"] if tagger else ["pinyin"],
-        base_model=base,
-        datasets=[found for found in metrics.get("datasets", ()) if _is_hub_id(found)] or None,
-        metrics=["accuracy", "precision", "recall", "f1"] if tagger else ["perplexity"],
-        model_name=name,
-        eval_results=_eval_results(results, metrics.get("system"), metrics) or None,
-    )
     try:
+        data = ModelCardData(
+            language=["zh"],
+            license=license,
+            library_name="transformers",
+            pipeline_tag="token-classification" if tagger else "fill-mask",
+            tags=["pinyin", "polyphone", "grapheme-to-phoneme", "hanzi-to-pinyin"] if tagger else ["pinyin"],
+            base_model=base,
+            datasets=[found for found in metrics.get("datasets", ()) if _is_hub_id(found)] or None,
+            metrics=["accuracy", "precision", "recall", "f1"] if tagger else ["perplexity"],
+            model_name=name,
+            eval_results=_eval_results(results, metrics.get("system"), metrics) or None,
+        )
         card = ModelCard.from_template(
             data,
             template_str=TEMPLATE.read_text("utf-8"),
@@ -130,9 +141,9 @@ def model_card(
                 {(data, system): scores for data, found in results.items() for system, scores in found.items()}
             ),
             onnx=any((folder / "onnx").glob("*.onnx")),
-            notes=_text(notes).strip(),
+            notes=f"{NOTES}\n\n{kept.strip()}",
         )
-    except UndefinedError as error:
+    except (UndefinedError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'metrics.json'} is not what the recipes write: {error}; evaluate again") from None
     return str(card).rstrip() + "\n"
 
@@ -217,7 +228,7 @@ def push(
             published as it is, instead of `model_card`.
         repo_id (`str`): ``user/name`` on the Hub; made if it is not there.
         revision (`str`, *optional*): a branch, made if it is not there; defaults to the main one.
-        private (`bool`, *optional*): of a new repository; defaults to the setting of the organisation.
+        private (`bool`, *optional*): for you only; of a new repository defaults to the setting of the organisation.
         message (`str`, *optional*): of the commit.
         notes (`str` or `Path`, *optional*), license (`str`, *optional*): see `model_card`; pictures that the notes show go with
             them.
@@ -230,10 +241,13 @@ def push(
         InputError: if the checkpoint is incomplete or the Hub refuses: then nothing has changed there.
     """
     folder = _folder(folder)
-    operations: list = list(starmap(CommitOperationAdd, _contents(folder, repo_id, notes, license).items()))
-    new = {operation.path_in_repo for operation in operations}
+    contents = _contents(
+        folder, repo_id, notes, license
+    )  # what is incomplete is found out before anything happens there
+    if (full_id := claim(repo_id, private, token)) != repo_id:
+        repo_id, contents = full_id, _contents(folder, full_id, notes, license)
+    operations: list = list(starmap(CommitOperationAdd, contents.items()))
     api = HfApi(token=token)
-    repo_id = claim(repo_id, private, token)
     with _errors(repo_id, "publish"):
         if revision:
             _again(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True))
@@ -241,7 +255,7 @@ def push(
         operations += [
             CommitOperationDelete(path)
             for path in there
-            if path not in new and any(Path(path).match(pattern) for pattern in OUTDATED)
+            if path not in contents and any(Path(path).match(pattern) for pattern in OUTDATED)
         ]
         return _again(
             lambda: api.create_commit(repo_id, operations, commit_message=message, revision=revision)
@@ -252,10 +266,16 @@ def claim(repo_id: str, private: bool | None = None, token: str | None = None) -
     """Make a repository if it is not there, and return its full id.
 
     Raises:
-        InputError: if the Hub refuses.
+        InputError: if the Hub refuses, or the repository should be private and is there already and public.
     """
+    api = HfApi(token=token)
     with _errors(repo_id, "publish"):
-        return _again(lambda: HfApi(token=token).create_repo(repo_id, private=private, exist_ok=True)).repo_id
+        repo_id = _again(lambda: api.create_repo(repo_id, private=private, exist_ok=True)).repo_id
+        if private and not _again(lambda: api.model_info(repo_id)).private:
+            raise InputError(
+                f"{repo_id} is there already and public: change that on the Hub, or do not ask for private"
+            )
+        return repo_id
 
 
 def pull(repo_id: str, folder: str | Path, revision: str | None = None) -> None:
@@ -272,19 +292,19 @@ def pull(repo_id: str, folder: str | Path, revision: str | None = None) -> None:
     folder = Path(folder).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already: give a new folder")
-    partial = folder.with_name(
-        f".{folder.name}.part"
-    )  # what is there of an interrupted download is not asked for again
     with _errors(repo_id, "download"):
         if is_offline_mode():
             raise OfflineModeIsEnabled
-        _again(lambda: snapshot_download(repo_id, revision=revision, local_dir=partial))
+        commit = _again(lambda: HfApi().model_info(repo_id, revision=revision)).sha
+        # What is there of an interrupted download of the same commit is not asked for again.
+        partial = folder.with_name(f".{folder.name}.{commit[:12]}.part")
+        _again(lambda: snapshot_download(repo_id, revision=commit, local_dir=partial))
         shutil.rmtree(partial / ".cache", ignore_errors=True)
         try:
             _config(partial)
         except InputError:
             shutil.rmtree(partial)
-            raise InputError(f"{repo_id} holds no checkpoint: it has no config.json and weights") from None
+            raise InputError(f"{repo_id} holds no checkpoint: config.json or weights are missing") from None
         if folder.is_dir():
             folder.rmdir()
         partial.rename(folder)
@@ -304,6 +324,8 @@ def _contents(folder: Path, repo_id: str, notes: str | Path | None, license: str
     )
     for picture in re.findall(r"!\[[^\]]*\]\(([\w.-]+)\)", _text(notes)):
         found[picture] = Path(notes).with_name(picture)
+        if not found[picture].is_file():
+            raise InputError(f"{notes} shows {picture}, which is not beside it")
     if _is_tagger(config):
         config["custom_pipelines"] = {
             TASK: {

@@ -173,6 +173,13 @@ def test_revisions_and_stale_files(server, measured, tmp_path):
     hub.pull("me/mine", tmp_path / "first", revision=first)
     assert (tmp_path / "first" / "onnx").exists() and not (tmp_path / "v2" / "onnx").exists()
     assert h2p_hf.pipeline("me/mine", revision="v2")("长") == h2p_hf.pipeline(str(folder))("长")
+    # A card of ours keeps licence and notes when it is written again
+    (tmp_path / "notes.md").write_text("Mine.\n")
+    hub.push(measured, "me/other", license="mit", notes=tmp_path / "notes.md")
+    hub.pull("me/other", tmp_path / "other")
+    hub.push(tmp_path / "other", "me/third")
+    card = files(server, "me/third")["README.md"].decode()
+    assert "license: mit" in card and card.endswith(f"{hub.NOTES}\n\nMine.\n") and "me/other" not in card
     # The same again changes nothing
     count = len(server.repos["me/mine"].commits)
     hub.push(folder, "me/mine", revision="v2")
@@ -227,6 +234,13 @@ def test_push_that_is_refused(server, measured, monkeypatch, token, repo_id, mes
     with pytest.raises(InputError, match=message) as caught:
         hub.push(measured, repo_id)
     assert "\n" not in str(caught.value) and not server.repos and not server.objects
+
+
+def test_a_public_repository_does_not_become_private_silently(server, measured):
+    hub.push(measured, "mine")  # of the user whose token it is
+    assert b'"me/mine"' in files(server)["README.md"] and not server.repos["me/mine"].private
+    with pytest.raises(InputError, match="me/mine is there already and public"):
+        hub.push(measured, "me/mine", private=True)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "metrics.json"])
