@@ -59,7 +59,7 @@ def test_scores_are_the_measured_ones(name, systems):
 def test_a_wrong_number_would_be_seen(tmp_path):
     card = (CARDS / "h2p-small.md").read_text("utf-8")
     right = f"{100 * RESULTS['bundled@test']['bundled']['accuracy']:.2f}"
-    (tmp_path / "card.md").write_text(card.replace(f"| {right} |", "| 99.99 |"), "utf-8")
+    (tmp_path / "card.md").write_text(card.replace(right, "99.99"), "utf-8")
     assert any(row["sample"] == "99.99" for *_, row in scores(tmp_path / "card.md"))
 
 
