@@ -76,15 +76,10 @@ def recipe(name: str, *arguments: object) -> None:
 
 def table(folders: dict[str, Path], datasets: list[str], speed: dict) -> str:
     """Format runs and their speeds (the report of benchmark.py) as Markdown."""
-    header = [
-        "",
-        "parameters",
-        "MiB",
-        "int8, MiB",
-        "training, s",
-        *datasets,
-        *(f"characters/s, {b}" for b in BACKENDS),
-    ]
+    columns = [(data, system) for data in datasets for system in SYSTEMS]
+    header = ["", "parameters", "MiB", "int8, MiB", "training, s"]
+    header += [data + system.removeprefix("after") for data, system in columns]
+    header += [f"characters/s, {backend}" for backend in BACKENDS]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, folder in folders.items():
         scores = json.loads((folder / "metrics.json").read_text("utf-8"))
@@ -96,7 +91,10 @@ def table(folders: dict[str, Path], datasets: list[str], speed: dict) -> str:
                 f"{load_model(str(folder)).num_parameters():,}",
                 *(f"{size / 2**20:.1f}" for size in sizes),
                 f"{trained['train_runtime']:,.0f}",
-                *(" / ".join(f"{100 * scores[data][system][key]:.2f}" for key in ACCURACIES) for data, system in columns),
+                *(
+                    " / ".join(f"{100 * scores[data][system][key]:.2f}" for key in ACCURACIES)
+                    for data, system in columns
+                ),
                 *(f"{speed['systems'][f'{folder}@{b}']['characters_per_second']:,.0f}" for b in BACKENDS),
             ]
         )

@@ -104,7 +104,7 @@ class Embeddings(nn.Module):
 
 
 class BiLstmLayer(nn.Module):
-    """One LSTM from left to right and one from right to left, beside each other."""
+    """One LSTM from left to right and one from right to left, beside each other, and layer norm."""
 
     def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
@@ -112,13 +112,15 @@ class BiLstmLayer(nn.Module):
             raise ValueError(f"hidden_size must be even, half for either direction, got {hidden_size}")
         self.rightward = nn.LSTM(input_size, hidden_size // 2, batch_first=True)
         self.leftward = nn.LSTM(input_size, hidden_size // 2, batch_first=True)
+        # What an LSTM gives is small at first: without this, learning takes several times the steps.
+        self.norm = nn.LayerNorm(hidden_size)
 
     def forward(self, hidden: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
         """Read `(batch_size, sequence_length, input_size)`; `order`, `(batch_size, sequence_length, 1)`, is that of the
         places from the last character to the first.
         """
         leftward, _ = self.leftward(_taken(hidden, order))
-        return torch.cat([self.rightward(hidden)[0], _taken(leftward, order)], dim=-1)
+        return self.norm(torch.cat([self.rightward(hidden)[0], _taken(leftward, order)], dim=-1))
 
 
 def _taken(hidden: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -249,7 +251,8 @@ class EncoderForTokenClassification(PreTrainedModel):
 
 class BiLstmForTokenClassification(EncoderForTokenClassification):
     """A BiLSTM tagger, as g2pM is (Park & Lee 2020). g2pM has embeddings of 64, one layer of 2 x 32 units and two linear
-    layers over 876 readings, which are asked about one polyphone; this one is larger and scores every token.
+    layers over 876 readings, which are asked about one polyphone; this one is larger, has layer norm, and scores every
+    token.
     """
 
     config_class = BiLstmConfig

@@ -14,8 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import h2p_hf
 from h2p_hf.data import load
+from h2p_hf.evaluation import evaluate_system, load_system
 from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_model, load_tokenizer
+from h2p_hf.onnx import ONNX_FILES
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [
@@ -59,13 +62,13 @@ def rows(tmp_path_factory) -> dict[str, str]:
     return files
 
 
-def options(checkpoint: str, rows: dict[str, str], output: Path, **more) -> list[str]:
+def options(checkpoint: str | None, rows: dict[str, str], output: Path, **more) -> list[str]:
     values = {
         "model_name_or_path": checkpoint, "train_datasets": rows["train"], "validation_datasets": rows["validation"],
         "test_datasets": rows["test"], "output_dir": str(output), "per_device_train_batch_size": 8,
         "num_train_epochs": 2, "learning_rate": 1e-3, "report_to": "none", "logging_steps": 1, **more,
     }  # fmt: skip
-    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
+    return [word for key, value in values.items() if value is not None for word in (f"--{key}", str(value))]
 
 
 def metrics(output: Path) -> dict:
@@ -113,6 +116,45 @@ def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
     assert found[rows["test"]]["after"] in again
     assert found[rows["test"]]["pypinyin"] in again
     assert len(again) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        ("bilstm", "embedding_size=32,hidden_size=32"),
+        ("cnn", "hidden_size=32,intermediate_size=32"),
+    ],
+)
+def test_architectures_from_fresh_weights(config, overrides, rows, tmp_path):
+    output = tmp_path / config
+    path = f"recipes/configs/{config}.yaml"
+    more = {"config_overrides": overrides, "learning_rate": 1e-2, "label_monophones": "false", "num_train_epochs": 6}
+    done = launch("finetune.py", path, *options(None, rows, output, **more))
+    assert "yín háng" in done.stdout
+    log = json.loads((output / "trainer_state.json").read_text())["log_history"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0] - 1
+    # The same system for everything that reads a checkpoint.
+    found = metrics(output)[rows["test"]]
+    test = load(rows["test"])
+    assert evaluate_system(load_system(str(output)), test)[0] == found["after"]
+    assert evaluate_system(load_system(f"{output}@argmax"), test)[0] == found["after, argmax"]
+    assert h2p_hf.pipeline(str(output))("银行")[0]["pinyin"] == "yin2"
+    # And a row of the comparison.
+    (output / "onnx").mkdir()
+    (output / ONNX_FILES["onnx-int8"]).write_bytes(bytes(2**20))
+    speeds = {f"{output}@torch": 1000.0, f"{output}@onnx-int8": 25000.4}
+    speed = {
+        "machine": "x86_64",
+        "threads": 2,
+        "systems": {k: {"characters_per_second": v} for k, v in speeds.items()},
+    }
+    code = runpy.run_path(str(ROOT / "recipes" / "compare_architectures.py"))
+    header, _, row, *_ = code["table"]({config: output}, [rows["test"]], speed).splitlines()
+    cells = dict(zip(header.strip("| ").split(" | "), row.strip("| ").split(" | ")[1:], strict=True))
+    assert cells["parameters"] == f"{load_model(str(output)).num_parameters():,}"
+    assert (cells["int8, MiB"], cells["characters/s, onnx-int8"]) == ("1.0", "25,000")
+    assert cells[rows["test"]].split(" / ")[0] == f"{100 * found['after']['accuracy']:.2f}"
 
 
 def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
@@ -331,7 +373,8 @@ def test_every_config_parses(config, tmp_path):
         datasets = ["--train_datasets", "bundled", "--test_datasets", "bundled@test"]
         recipe = "distill.py" if "distill" in config.name else "finetune.py"
         args = [*datasets, "--model_name_or_path", "./none"]
-        message = "no checkpoint folder ./none"
+        fresh = "model_type:" in config.read_text("utf-8")
+        message = "model_name_or_path ./none" if fresh else "no checkpoint folder ./none"
     command = [sys.executable, f"recipes/{recipe}", str(config), *args, "--output_dir", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
