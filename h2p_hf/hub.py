@@ -61,8 +61,9 @@ FILES = (
     "vocab.txt",
     "metrics.json",
     "onnx/*.onnx",
+    "*.py",
 )
-"""What of a checkpoint folder is published; not logs, optimizers and options, which may name folders of this machine."""
+"""What of a checkpoint folder is published, code of the model too; not logs, optimizers and options, which may name folders of this machine."""
 
 OUTDATED = ("*.safetensors", "*.safetensors.index.json", "onnx/*", "pytorch_model*.bin")
 """What of an earlier version would go with other weights, if the new one lacks it."""

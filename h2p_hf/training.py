@@ -45,8 +45,11 @@ from .evaluation import (
 from .files import atomic_write, bundled_base
 from .metrics import build_compute_metrics, polyphone_positions
 from .modeling import (
+    MODEL_TYPES,
     candidate_mask,
+    character_tokenizer,
     encode,
+    fresh_model,
     load_config,
     load_model,
     load_tokenizer,
@@ -74,10 +77,17 @@ class ModelArguments:
         },
     )
     model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit on the Hub."})
+    model_type: str | None = field(
+        default=None,
+        metadata={
+            "help": f"Start from fresh weights of this type, instead of a base: {', '.join(MODEL_TYPES)}. The tokenizer "
+            "is that of the package: one token a character."
+        },
+    )
     config_overrides: str | None = field(
         default=None,
         metadata={
-            "help": "Start from fresh weights, with the config of the base changed like "
+            "help": "Start from fresh weights, with the config of the base, or of the model type, changed like "
             "num_hidden_layers=2,hidden_size=128."
         },
     )
@@ -228,18 +238,29 @@ def load_base(args: ModelArguments) -> tuple[PreTrainedModel, PreTrainedTokenize
     """Load the model and the tokenizer to start from.
 
     Raises:
-        InputError: if the checkpoint cannot be loaded or an override does not fit its config.
+        InputError: if the checkpoint cannot be loaded, there is no such model type, or an override does not fit the config.
     """
     name = args.model_name_or_path or bundled_base()
-    tokenizer = load_tokenizer(name, args.model_revision)
     config = None
+    if args.model_type:
+        if args.model_name_or_path:
+            raise InputError(
+                f"model_type {args.model_type} starts from fresh weights, model_name_or_path {name} from a checkpoint: "
+                "give one of them"
+            )
+        if args.model_type not in MODEL_TYPES:
+            raise InputError(f"no model_type {args.model_type!r}: choose from {', '.join(MODEL_TYPES)}")
+        tokenizer = character_tokenizer()
+        config = MODEL_TYPES[args.model_type](vocab_size=len(tokenizer))
+    else:
+        tokenizer = load_tokenizer(name, args.model_revision)
     if args.config_overrides:
-        config = load_config(name, args.model_revision)
+        config = config or load_config(name, args.model_revision)
         try:
             config.update_from_string(args.config_overrides)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"config_overrides: {error}") from None
-    model = load_model(name, args.model_revision, config=config)
+    model = fresh_model(config) if config else load_model(name, args.model_revision)
     tokenizer.model_max_length = max_length(model, tokenizer)  # saved with the result
     return model, tokenizer
 

@@ -36,7 +36,13 @@ def export_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     example = tokenizer(["长江", "银行"], return_tensors="pt")
     attention = model.config._attn_implementation
     model.eval().set_attn_implementation("eager")  # a plain matrix product, which ONNX Runtime fuses best
-    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    # torch.export unrolls an LSTM over the length of the example; the older exporter makes it one ONNX node.
+    if any(isinstance(module, torch.nn.LSTM) for module in model.modules()):
+        names = dict.fromkeys([*INPUTS, "logits"], {0: "batch_size", 1: "sequence_length"})
+        exporter = {"dynamo": False, "dynamic_axes": names}
+    else:
+        dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+        exporter = {"dynamo": True, "dynamic_shapes": dict.fromkeys(INPUTS, dynamic), "external_data": False}
     try:
         paths["onnx"].parent.mkdir(parents=True, exist_ok=True)
         with _quiet():
@@ -45,12 +51,10 @@ def export_onnx(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
                 (),
                 str(partial["onnx"]),
                 kwargs={name: example[name] for name in INPUTS},
-                input_names=INPUTS,
+                input_names=list(INPUTS),
                 output_names=["logits"],
-                dynamic_shapes=dict.fromkeys(INPUTS, dynamic),
-                dynamo=True,
-                external_data=False,
                 verbose=False,
+                **exporter,
             )
             quantize_dynamic(
                 partial["onnx"], partial["onnx-int8"], weight_type=QuantType.QInt8, per_channel=True, reduce_range=True

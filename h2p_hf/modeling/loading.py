@@ -9,6 +9,7 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    BertConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -18,6 +19,10 @@ from transformers.utils import logging as transformers_logging
 from ..errors import InputError
 from ..pinyin import id2label, label2id
 from ..reader import has_pinyin_labels, longest_input
+from .encoders import BiLstmConfig, CnnConfig
+
+MODEL_TYPES: dict[str, type[PreTrainedConfig]] = {"bert": BertConfig, "bilstm": BiLstmConfig, "cnn": CnnConfig}
+"""What `fresh_model` makes over the character tokenizer, by the name that the recipes have for it."""
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -57,7 +62,6 @@ def load_model(
     revision: str | None = None,
     dtype: torch.dtype = torch.float32,
     for_inference: bool = False,
-    config: PreTrainedConfig | None = None,
 ) -> PreTrainedModel:
     """Load a token-classification model over our label inventory.
 
@@ -69,18 +73,10 @@ def load_model(
         dtype (`torch.dtype`, *optional*, defaults to `torch.float32`): weights are stored in half precision in our own
             checkpoints, and fine-tuning wants full precision.
         for_inference (`bool`, *optional*, defaults to `False`): demand a trained head with our label map.
-        config (`PreTrainedConfig`, *optional*): start from fresh weights of this shape instead.
 
     Raises:
         InputError: if the checkpoint is missing or corrupt, or has no label map of ours while `for_inference`.
     """
-    if config is not None:
-        config.id2label, config.label2id = id2label(), label2id()
-        vars(config).pop("custom_pipelines", None)
-        try:
-            return AutoModelForTokenClassification.from_config(config, dtype=dtype)
-        except ValueError as error:
-            raise InputError(f"impossible model config: {' '.join(str(error).split())}") from None
     config = load_config(name_or_path, revision)
     ours = config.label2id == label2id()
     if for_inference and not has_pinyin_labels(config.label2id):
@@ -108,6 +104,20 @@ def load_model(
             f"{name_or_path} lacks weights ({missing[0]} ...): it is incomplete, save or download it again"
         )
     return model
+
+
+def fresh_model(config: PreTrainedConfig) -> PreTrainedModel:
+    """Return a token-classification model over our label inventory, with random weights in full precision.
+
+    Raises:
+        InputError: if there can be no model with this config.
+    """
+    config.id2label, config.label2id = id2label(), label2id()
+    vars(config).pop("custom_pipelines", None)  # of a base that was pulled, see `load_model`
+    try:
+        return AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
+    except ValueError as error:
+        raise InputError(f"impossible model config: {' '.join(str(error).split())}") from None
 
 
 def load_config(name_or_path: str, revision: str | None = None) -> PreTrainedConfig:

@@ -14,8 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import h2p_hf
 from h2p_hf.data import load
+from h2p_hf.evaluation import evaluate_system, load_system
 from h2p_hf.modeling import character_tokenizer, load_masked_lm, load_model, load_tokenizer
+from h2p_hf.onnx import ONNX_FILES
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [
@@ -59,13 +62,13 @@ def rows(tmp_path_factory) -> dict[str, str]:
     return files
 
 
-def options(checkpoint: str, rows: dict[str, str], output: Path, **more) -> list[str]:
+def options(checkpoint: str | None, rows: dict[str, str], output: Path, **more) -> list[str]:
     values = {
         "model_name_or_path": checkpoint, "train_datasets": rows["train"], "validation_datasets": rows["validation"],
         "test_datasets": rows["test"], "output_dir": str(output), "per_device_train_batch_size": 8,
         "num_train_epochs": 2, "learning_rate": 1e-3, "report_to": "none", "logging_steps": 1, **more,
     }  # fmt: skip
-    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
+    return [word for key, value in values.items() if value is not None for word in (f"--{key}", str(value))]
 
 
 def metrics(output: Path) -> dict:
@@ -76,7 +79,7 @@ def test_distill(tiny_checkpoint, rows, tmp_path):
     student = tmp_path / "student"
     more = {"teachers": tiny_checkpoint, "temperature": 2, "soft_weight": 0.9, "num_train_epochs": 1}
     done = launch("distill.py", *options(tiny_checkpoint, rows, student, **more))
-    report = metrics(student)[rows["test"]]
+    report = metrics(student)["results"][rows["test"]]
     assert set(report) == {"before", "after", "after, argmax"} and "| system" in done.stdout
     arguments = json.loads((student / "arguments.json").read_text("utf-8"))
     assert (arguments["soft_weight"], arguments["teachers"]) == (0.9, [tiny_checkpoint])
@@ -93,8 +96,8 @@ def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
     assert "| system" in done.stdout and "yín háng" in done.stdout
     found = metrics(output)
     assert found["world_size"] == 1
-    assert set(found[rows["test"]]) == {"pypinyin", "before", "after, argmax", "after"}
-    assert found[rows["test"]]["after"]["polyphones"] == 32
+    assert set(found["results"][rows["test"]]) == {"pypinyin", "before", "after, argmax", "after"}
+    assert found["results"][rows["test"]]["after"]["polyphones"] == 32
     assert list(output.glob("runs/*/events*"))
     [report] = (output / "evaluation").iterdir()
     assert {p.name for p in report.iterdir()} == {
@@ -109,10 +112,49 @@ def test_finetune_evaluate_convert(tiny_checkpoint, rows, tmp_path):
          "--data", rows["test"], "--output", str(tmp_path / "evaluation")],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    again = [json.loads(p.read_text()) for p in (tmp_path / "evaluation").rglob("metrics.json")]
-    assert found[rows["test"]]["after"] in again
-    assert found[rows["test"]]["pypinyin"] in again
+    again = [json.loads(p.read_text()) for p in (tmp_path / "evaluation").glob("*/*/metrics.json")]
+    assert found["results"][rows["test"]]["after"] in again
+    assert found["results"][rows["test"]]["pypinyin"] in again
     assert len(again) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        ("bilstm", "embedding_size=32,hidden_size=32"),
+        ("cnn", "hidden_size=32,intermediate_size=32"),
+    ],
+)
+def test_architectures_from_fresh_weights(config, overrides, rows, tmp_path):
+    output = tmp_path / config
+    path = f"recipes/configs/{config}.yaml"
+    more = {"config_overrides": overrides, "learning_rate": 1e-2, "label_monophones": "false", "num_train_epochs": 6}
+    done = launch("finetune.py", path, *options(None, rows, output, **more))
+    assert "yín háng" in done.stdout
+    log = json.loads((output / "trainer_state.json").read_text())["log_history"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < losses[0] - 1
+    # The same system for everything that reads a checkpoint.
+    found = metrics(output)["results"][rows["test"]]
+    test = load(rows["test"])
+    assert evaluate_system(load_system(str(output)), test)[0] == found["after"]
+    assert evaluate_system(load_system(f"{output}@argmax"), test)[0] == found["after, argmax"]
+    assert h2p_hf.pipeline(str(output))("银行")[0]["pinyin"] == "yin2"
+    # And a row of the comparison.
+    (output / "onnx").mkdir()
+    (output / ONNX_FILES["onnx-int8"]).write_bytes(bytes(2**20))
+    speeds = {f"{output}@torch": 1000.0, f"{output}@onnx-int8": 25000.4}
+    speed = {
+        "machine": "x86_64",
+        "threads": 2,
+        "systems": {k: {"characters_per_second": v} for k, v in speeds.items()},
+    }
+    code = runpy.run_path(str(ROOT / "recipes" / "compare_architectures.py"))
+    header, _, row, *_ = code["table"]({config: output}, [rows["test"]], speed).splitlines()
+    cells = dict(zip(header.strip("| ").split(" | "), row.strip("| ").split(" | ")[1:], strict=True))
+    assert cells["parameters"] == f"{load_model(str(output)).num_parameters():,}"
+    assert (cells["int8, MiB"], cells["characters/s, onnx-int8"]) == ("1.0", "25,000")
+    assert cells[rows["test"]].split(" / ")[0] == f"{100 * found['after']['accuracy']:.2f}"
 
 
 def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
@@ -132,7 +174,7 @@ def test_two_processes_train_the_same_model(tiny_checkpoint, rows, tmp_path):
     losses = [json.loads((folder / "train_results.json").read_text())["train_loss"] for folder in (one, two)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     for system in ("after", "after, argmax"):
-        scores = [metrics(folder)[rows["test"]][system]["accuracy"] for folder in (one, two)]
+        scores = [metrics(folder)["results"][rows["test"]][system]["accuracy"] for folder in (one, two)]
         assert scores[1] == pytest.approx(scores[0], abs=0.04)  # one of 32 rows
 
 
@@ -331,7 +373,8 @@ def test_every_config_parses(config, tmp_path):
         datasets = ["--train_datasets", "bundled", "--test_datasets", "bundled@test"]
         recipe = "distill.py" if "distill" in config.name else "finetune.py"
         args = [*datasets, "--model_name_or_path", "./none"]
-        message = "no checkpoint folder ./none"
+        fresh = "model_type:" in config.read_text("utf-8")
+        message = "model_name_or_path ./none" if fresh else "no checkpoint folder ./none"
     command = [sys.executable, f"recipes/{recipe}", str(config), *args, "--output_dir", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
@@ -343,6 +386,6 @@ def test_the_quickstart_beats_the_dictionaries(tmp_path):
     done = launch(
         "finetune.py", "recipes/configs/quickstart.yaml", "--output_dir", str(tmp_path / "run"), timeout=1800
     )
-    scores = metrics(tmp_path / "run")["bundled@test"]
+    scores = metrics(tmp_path / "run")["results"]["bundled@test"]
     assert scores["after"]["accuracy"] > max(scores[name]["accuracy"] for name in ("before", "pypinyin", "g2pM"))
     assert "yín háng háng zhǎng" in done.stdout
