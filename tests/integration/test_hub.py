@@ -21,6 +21,7 @@ from h2p_hf.data import load
 from h2p_hf.errors import InputError
 from h2p_hf.evaluation import evaluate_system, pipeline_system, write_summary
 from h2p_hf.files import bundled_checkpoint
+from h2p_hf.modeling import BiLstmConfig, character_tokenizer, fresh_model
 from h2p_hf.onnx import ONNX_FILES
 
 ROOT = Path(__file__).parents[2]
@@ -153,6 +154,29 @@ print(json.dumps([single, pipe("行", phrase_bonus=0.0)]))
     assert h2p_hf.pipeline("me/small")("长大")[0]["pinyin"] == "zhang3"
     h2p_hf.pipeline("me/small", backend="torch").model.save_pretrained(tmp_path / "again")
     assert "custom_pipelines" not in json.loads((tmp_path / "again" / "config.json").read_text())
+
+
+def test_an_encoder_of_ours_brings_its_code(server, tmp_path):
+    folder = tmp_path / "lstm"
+    torch.manual_seed(0)
+    fresh_model(BiLstmConfig(embedding_size=16, hidden_size=16)).save_pretrained(folder)
+    character_tokenizer(model_max_length=64).save_pretrained(folder)
+    write_summary(folder / "metrics.json", {}, "after", [])
+    hub.push(folder, "me/lstm")
+    code = """
+import json, sys
+sys.modules["h2p_hf"] = None  # as if it were not installed
+from transformers import pipeline
+pipe = pipeline("hanzi-to-pinyin", model="me/lstm", trust_remote_code=True)
+print(json.dumps([[item["pinyin"], item["score"]] for item in pipe("银行行长长大了")]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    wanted = h2p_hf.pipeline("me/lstm")("银行行长长大了")
+    assert [pinyin for pinyin, _ in json.loads(done.stdout)] == [item["pinyin"] for item in wanted]
+    assert [score for _, score in json.loads(done.stdout)] == pytest.approx(
+        [item["score"] for item in wanted], abs=1e-4
+    )
 
 
 def test_revisions_and_stale_files(server, measured, tmp_path):

@@ -217,7 +217,7 @@ def test_domain_adaptation_with_replay(tiny_checkpoint, rows, tmp_path):
     ))  # fmt: skip
     found = metrics(output)
     for name in ("train_datasets (held out)", rows["test"]):
-        assert {"before", "after"} <= set(found[name])
+        assert {"before", "after"} <= set(found["results"][name])
         assert name in done.stdout
 
 
