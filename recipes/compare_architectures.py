@@ -29,12 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    configs = [str(RECIPES / "configs" / f"{name}.yaml") for name in ("bilstm", "cnn", "bert", "quickstart")]
+    configs = [str(RECIPES / "configs" / f"{name}.yaml") for name in ("bilstm", "cnn", "bert", "bert_pretrained")]
     parser.add_argument(
         "--configs",
         nargs="+",
         default=configs,
-        help="YAML files of finetune.py; default: bilstm, cnn, bert and quickstart, the last from the pretrained base",
+        help="YAML files of finetune.py; default: bilstm, cnn and bert, from fresh weights, and bert_pretrained",
     )
     parser.add_argument("--train_datasets", nargs="+", default=["bundled", "hsk", "cpp@dev_train"], help="for all")
     parser.add_argument("--test_datasets", nargs="+", default=["bundled@test", "cpp@dev_heldout"], help="for all")

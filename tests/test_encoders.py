@@ -10,6 +10,7 @@ import torch
 import transformers
 from onnxruntime import InferenceSession
 from safetensors.torch import load_file
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
@@ -89,6 +90,10 @@ def test_a_saved_model_is_the_same_again(checkpoints, model_type):
     again = AutoModelForTokenClassification.from_pretrained(checkpoints[model_type]).eval()
     assert type(again) is type(model) is CLASSES[model_type]
     assert type(AutoConfig.from_pretrained(checkpoints[model_type])) is CLASSES[model_type].config_class
+    assert again.config.auto_map == {  # what the Hub and trust_remote_code go by
+        "AutoConfig": f"encoders.{CLASSES[model_type].config_class.__name__}",
+        "AutoModelForTokenClassification": f"encoders.{CLASSES[model_type].__name__}",
+    }
     assert again.config.id2label[0] == "O" and again.config.num_labels == len(labels())
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints[model_type])
     assert isinstance(tokenizer, BertTokenizer) and tokenizer.model_max_length == 256
@@ -103,6 +108,23 @@ def test_padding_changes_nothing(model_type):
     for text, row, mask in zip(TEXTS, together, batch["attention_mask"], strict=True):
         alone = model(tokenizer(text, return_tensors="pt")["input_ids"]).logits[0]  # no mask is a mask of ones
         torch.testing.assert_close(row[mask.bool()], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_bilstm_layer_is_that_of_pytorch_on_packed_sequences():
+    model, tokenizer = tiny("bilstm")
+    layer = model.bilstm.layers[0]
+    stock = torch.nn.LSTM(16, 16, batch_first=True, bidirectional=True)
+    stock.load_state_dict(
+        {**layer.rightward.state_dict(), **{f"{k}_reverse": v for k, v in layer.leftward.state_dict().items()}}
+    )
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    embedded, mask = model.bilstm.embeddings(batch["input_ids"]), batch["attention_mask"]
+    packed = pack_padded_sequence(embedded, mask.sum(1), batch_first=True, enforce_sorted=False)
+    wanted = layer.norm(pad_packed_sequence(stock(packed)[0], batch_first=True)[0])
+    seen = []
+    layer.register_forward_hook(lambda *call: seen.append(call[-1]))
+    model(**batch)
+    torch.testing.assert_close(seen[0][mask.bool()], wanted[mask.bool()], atol=1e-5, rtol=1e-5)
 
 
 def changed(model, ids: torch.Tensor, at: int) -> list[int]:

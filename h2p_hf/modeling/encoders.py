@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.functional import gelu, pad
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
-from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
 
 
 class BiLstmConfig(PreTrainedConfig):
@@ -279,5 +278,3 @@ for _model in (BiLstmForTokenClassification, CnnForTokenClassification):
     AutoModelForTokenClassification.register(_config, _model, exist_ok=True)
     _config.register_for_auto_class()
     _model.register_for_auto_class("AutoModelForTokenClassification")
-    # The stock pipeline looks here before it tells users that a model "is not supported".
-    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES[_config.model_type] = _model.__name__
