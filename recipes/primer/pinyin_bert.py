@@ -30,7 +30,7 @@ class Arguments(PinyinTrainingArguments):  # every option of a Trainer is a flag
     output_dir: str = "runs/primer/pinyin_bert"
     general: list[str] = field(default_factory=lambda: ["hsk"])
     domain: list[str] = field(default_factory=lambda: ["bundled"])
-    pretraining_epochs: float = 3
+    pretraining_epochs: float = 2
     learning_rate: float = 1e-3
     num_train_epochs: float = 3
     replay: float = 0.3
