@@ -40,7 +40,7 @@ def test_digits(tmp_path):
 
 
 def test_language_model(tmp_path):
-    found = primer("lstm_language_model.py", tmp_path / "run", "--sweep_part", "40", "--max_steps", "150")
+    found = primer("lstm_language_model.py", tmp_path / "run", "--sweep_part", "30", "--num_train_epochs", "1")
     assert found["trained"]["perplexity"] < 0.75 * found["frequencies"]["perplexity"]
     assert found["untrained"]["perplexity"] > 2000  # of some 3,300 characters: it knows nothing
     assert found["trained"]["accuracy"] > found["frequencies"]["accuracy"] + 0.05
