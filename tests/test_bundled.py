@@ -52,8 +52,8 @@ def pipe():
 @pytest.mark.parametrize("folder", [bundled_base(), bundled_checkpoint()])
 def test_checkpoints_are_small_ordinary_and_ours(folder):
     files = {str(p.relative_to(folder)): p.stat().st_size for p in Path(folder).rglob("*") if p.is_file()}
-    onnx = {ONNX_FILES["onnx-int8"]} if folder == bundled_checkpoint() else set()
-    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *onnx}
+    more = {ONNX_FILES["onnx-int8"], "metrics.json"} if folder == bundled_checkpoint() else set()
+    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *more}
     assert max(files.values()) <= 16 * 2**20
     model = load_model(folder, for_inference=True)
     assert type(model) is transformers.BertForTokenClassification
