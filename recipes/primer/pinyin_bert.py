@@ -22,7 +22,7 @@ class Arguments(training.PinyinTrainingArguments):  # every option of a Trainer 
     output_dir: str = "runs/primer/pinyin_bert"
     general: list[str] = field(default_factory=lambda: ["hsk"])
     domain: list[str] = field(default_factory=lambda: ["bundled"])
-    pretraining_epochs: float = 2
+    pretraining_epochs: float = 1
     learning_rate: float = 2e-3
     num_train_epochs: float = 3
     replay: float = 0.3
@@ -84,7 +84,7 @@ def main() -> None:
     # 4. The last step from a base with four layers and hours of step 1. From here recipes/finetune.py goes on.
     model, tokenizer = training.load_base(training.ModelArguments())
     measure("the bundled base", model)
-    tune("the bundled base, adapted", adapted, learning_rate=args.learning_rate / 6, num_train_epochs=1)
+    tune("the bundled base, adapted", adapted, learning_rate=args.learning_rate / 6, num_train_epochs=0.5)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     report(results, folder)
