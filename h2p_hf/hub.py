@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import starmap
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -113,7 +113,6 @@ def model_card(
     name = name or (repo_id or folder.resolve().name).rpartition("/")[2]
     results = metrics.get("results", {})
     trained_on = [SOURCES[kind] for kind in dict.fromkeys(map(_kind, metrics.get("datasets", ()))) if kind in SOURCES]
-    base = metrics.get("base_model")
     try:
         data = ModelCardData(
             language=["zh"],
@@ -121,11 +120,11 @@ def model_card(
             library_name="transformers",
             pipeline_tag="token-classification" if tagger else "fill-mask",
             tags=["pinyin", "polyphone", "grapheme-to-phoneme", "hanzi-to-pinyin"] if tagger else ["pinyin"],
-            base_model=base,
+            base_model=metrics.get("base_model"),
             datasets=[found for found in metrics.get("datasets", ()) if _is_hub_id(found)] or None,
             metrics=["accuracy", "precision", "recall", "f1"] if tagger else ["perplexity"],
             model_name=name,
-            eval_results=_eval_results(results, metrics.get("system"), metrics) or None,
+            eval_results=_eval_results(metrics) or None,
         )
         card = ModelCard.from_template(
             data,
@@ -136,7 +135,6 @@ def model_card(
             tagger=tagger,
             config=config,
             metrics=metrics,
-            base=base,
             trained_on=trained_on,
             table=table(
                 {(data, system): scores for data, found in results.items() for system, scores in found.items()}
@@ -149,10 +147,9 @@ def model_card(
     return str(card).rstrip() + "\n"
 
 
-def _eval_results(
-    results: Mapping[str, Mapping[str, Mapping[str, float]]], system: str | None, metrics: Mapping
-) -> list:
+def _eval_results(metrics: Mapping) -> list[EvalResult]:
     """Return what the model itself reached, for the model-index of the card, in per cent."""
+    system = metrics.get("system")
     names = {
         "accuracy": ("accuracy", "accuracy on polyphones"),
         "accuracy_by_character": ("accuracy", "mean accuracy by character"),
@@ -172,7 +169,7 @@ def _eval_results(
             metric_name=metric,
             metric_value=round(100 * scores[system][key], 2),
         )
-        for data, scores in results.items()
+        for data, scores in metrics.get("results", {}).items()
         if system in scores
         for key, (kind, metric) in names.items()
     ]
@@ -198,11 +195,11 @@ def _is_hub_id(name: str) -> bool:
     return kind not in SOURCES and kind.count("/") == 1 and not kind.startswith((".", "/")) and not Path(kind).exists()
 
 
-def write_card(folder: str | Path, **kwargs: Any) -> None:
+def write_card(folder: str | Path) -> None:
     """Write the model card of a checkpoint as its README.md, unless somebody wrote one by hand; see `model_card`."""
     path = Path(folder) / "README.md"
     if not _by_hand(path):
-        card = model_card(folder, **kwargs)
+        card = model_card(folder)
         with atomic_write(path) as file:
             file.write(card)
 
@@ -242,9 +239,8 @@ def push(
         InputError: if the checkpoint is incomplete or the Hub refuses: then nothing has changed there.
     """
     folder = _folder(folder)
-    contents = _contents(
-        folder, repo_id, notes, license
-    )  # what is incomplete is found out before anything happens there
+    # What is incomplete is found out before anything happens there.
+    contents = _contents(folder, repo_id, notes, license)
     if (full_id := claim(repo_id, private, token)) != repo_id:
         repo_id, contents = full_id, _contents(folder, full_id, notes, license)
     operations: list = list(starmap(CommitOperationAdd, contents.items()))

@@ -16,7 +16,6 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from h2p_hf.errors import InputError, run
 from h2p_hf.files import atomic_write
-from h2p_hf.modeling import load_model
 from h2p_hf.onnx import ONNX_FILES
 
 RECIPES = Path(__file__).parent
@@ -82,17 +81,16 @@ def table(folders: dict[str, Path], datasets: list[str], speed: dict) -> str:
     header += [f"characters/s, {backend}" for backend in BACKENDS]
     lines = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, folder in folders.items():
-        scores = json.loads((folder / "metrics.json").read_text("utf-8"))["results"]
-        trained = json.loads((folder / "train_results.json").read_text("utf-8"))
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
         sizes = [(folder / file).stat().st_size for file in (SAFE_WEIGHTS_NAME, ONNX_FILES["onnx-int8"])]
         lines.append(
             [
                 name,
-                f"{load_model(str(folder)).num_parameters():,}",
+                f"{metrics['num_parameters']:,}",
                 *(f"{size / 2**20:.1f}" for size in sizes),
-                f"{trained['train_runtime']:,.0f}",
+                f"{metrics['train_runtime']:,.0f}",
                 *(
-                    " / ".join(f"{100 * scores[data][system][key]:.2f}" for key in ACCURACIES)
+                    " / ".join(f"{100 * metrics['results'][data][system][key]:.2f}" for key in ACCURACIES)
                     for data, system in columns
                 ),
                 *(f"{speed['systems'][f'{folder}@{b}']['characters_per_second']:,.0f}" for b in BACKENDS),

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from datasets import Dataset
 from huggingface_hub import PyTorchModelHubMixin
-from shared import METRICS, PrimerArguments, report, scores, start
+from shared import METRICS, PrimerArguments, report, save_figure, scores, start
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -73,7 +73,7 @@ def main() -> None:
     print("variance kept: {1:.1%} by 2 numbers, {29:.1%} by 30".format(*pca.explained_variance_ratio_.cumsum()))
     plt.scatter(*pca.transform(flat[train]).T[:2], c=y[train], cmap="tab10", s=8)
     plt.colorbar(label="digit")
-    plt.savefig(folder / "pca.png")
+    save_figure(plt.gcf(), folder / "pca.png")
     neighbours = KNeighborsClassifier(3).fit(pca.transform(flat[train]), y[train])
 
     # 3. Train. Mean and spread are those of the training images alone; the model keeps them.

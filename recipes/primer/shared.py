@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from transformers import Trainer, TrainingArguments, set_seed
 
 from h2p_hf.errors import InputError
-from h2p_hf.evaluation import report_folder
+from h2p_hf.evaluation import report_folder, save_figure
 from h2p_hf.files import atomic_write
 from h2p_hf.training import parse_args
 
@@ -90,7 +90,7 @@ def sweep(build: Callable[..., Trainer], folder: Path, **grid: Sequence) -> dict
         axis.plot(list(curve), list(curve.values()), "o-", label=", ".join(f"{k} {v:g}" for k, v in options.items()))
     axis.set(xlabel="epochs", ylabel="validation loss")
     axis.legend(fontsize="small")
-    figure.savefig(folder / "sweep.png")
+    save_figure(figure, folder / "sweep.png")
     with atomic_write(folder / "sweep.json") as file:
         json.dump(tried, file, indent=2)
     best = min(tried, key=lambda one: one["eval_loss"])
