@@ -118,6 +118,42 @@ def test_command(tmp_path, splits):
     assert command("check").returncode == 0
 
 
+def test_what_is_near_to_held_out_sentences_does_not_join_train():
+    splits = {
+        "train": rows("hang2 formal 这家银{行}今年新开了三十多家网点。"),
+        "validation": rows("hang2 colloquial 你去银{行}取钱别忘了带存折。"),
+        "test": rows("chang2 trap 南京市{长}江大桥的桥面刚修过。"),
+    }
+    new = rows(
+        "hang2 formal 这家银{行}今年新开了三十多家网点。",  # there already
+        "hang2 colloquial 你去银{行}取钱可别忘了带存折。",  # nearly a row of validation
+        "zhang3 trap 这里的市{长}江先生很熟。",  # a trap on a word of the test split
+        "hang2 formal 各商业银{行}的利率不尽相同。",
+        "hang2 formal 各商业银{行}的利率不尽相同。",
+        "hang2 colloquial 隔{行}如隔山，这事我真不懂。",
+    )
+    assert curate.new_for_train(splits, new) == [new[3], new[5]]
+
+
+def test_command_adds_to_train(tmp_path, splits):
+    folder = tmp_path / "cut"
+    folder.mkdir()
+    for name, part in splits.items():
+        curate.write_sentences(folder / f"{name}.tsv", [row for row in part if row.char in "行长"])
+    before = (folder / "train.tsv").read_bytes()
+    wrong, right = tmp_path / "wrong.tsv", tmp_path / "right.tsv"
+    curate.write_sentences(wrong, rows("hang4 formal 各商业银{行}的利率不尽相同。"))
+    curate.write_sentences(right, rows("hang2 formal 各商业银{行}的利率在本月不尽相同。"))
+    done = command("add", wrong, folder)
+    assert done.returncode == 2 and "行 has no reading hang4" in done.stdout
+    assert (folder / "train.tsv").read_bytes() == before
+    done = command("add", right, folder)
+    assert done.returncode == 0 and "1 of 1 sentences go into train" in done.stdout
+    added = set(read_sentences(folder / "train.tsv"))
+    assert len(added) == sum(row.char in "行长" for row in splits["train"]) + 1
+    assert "各商业银行的利率在本月不尽相同。" in {row.text for row in added}
+
+
 def test_plain_load_dataset_reads_the_folder(tmp_path):
     dataset = load_dataset(str(FOLDER), cache_dir=tmp_path)
     assert set(dataset) == set(SPLITS)

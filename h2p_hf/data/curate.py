@@ -1,7 +1,8 @@
-"""Check sentence files and print their coverage, or cut a pool of sentences into three new split files.
+"""Check sentence files and print their coverage, cut a pool of sentences into three new split files, or add to train.
 
 python -m h2p_hf.data.curate check [FOLDER]
 python -m h2p_hf.data.curate split ROWS.tsv [ROWS.tsv ...] FOLDER
+python -m h2p_hf.data.curate add ROWS.tsv [ROWS.tsv ...] FOLDER
 """
 
 import argparse
@@ -161,7 +162,7 @@ def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> d
     Raises:
         InputError: naming a reading that has too few different sentences.
     """
-    rows = sorted(sentences, key=lambda s: (s.char, s.reading, s.sentence))
+    rows = _sorted(sentences)
     rng = random.Random(seed)
     rng.shuffle(rows)
     near, traps = near_duplicates(rows), same_trap(rows)
@@ -193,11 +194,34 @@ def split(sentences: Iterable[Sentence], share: float = 0.1, seed: int = 0) -> d
     for i, row in enumerate(rows):
         parts[where.get(i, "train")].append(row)
     for name, part in parts.items():
-        part.sort(key=lambda s: (s.char, s.reading, s.sentence))
         if missing := sorted(set(keys) - {(s.char, s.reading) for s in part}):
             listed = ", ".join(f"{char} {reading}" for char, reading in missing)
             raise InputError(f"too few different sentences for a {name} split: write more for {listed}")
     return parts
+
+
+def new_for_train(splits: Mapping[str, Sequence[Sentence]], sentences: Iterable[Sentence]) -> list[Sentence]:
+    """Return the sentences that may join train: none that is there already, is nearly the same as a held-out one, or is a
+    trap on the same word as one.
+    """
+    held_out = [row for name, part in splits.items() if name != "train" for row in part]
+    known = {row.text for row in splits["train"]}
+    fresh = []
+    for row in sentences:
+        if row.text not in known:
+            known.add(row.text)
+            fresh.append(row)
+    near = {j for i, j in near_duplicates(held_out + fresh) if i < len(held_out) <= j}
+    traps = {(row.char, word) for row in held_out for word in trap_words(row)}
+    return [
+        row
+        for j, row in enumerate(fresh, len(held_out))
+        if j not in near and not any((row.char, word) in traps for word in trap_words(row))
+    ]
+
+
+def _sorted(sentences: Iterable[Sentence]) -> list[Sentence]:
+    return sorted(sentences, key=lambda s: (s.char, s.reading, s.sentence))
 
 
 def _groups(count: int, links: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -211,10 +235,10 @@ def _groups(count: int, links: Sequence[tuple[int, int]]) -> list[list[int]]:
 
 
 def write_sentences(path: str | Path, sentences: Iterable[Sentence]) -> None:
-    """Write a sentence file."""
+    """Write a sentence file, by character and reading."""
     with atomic_write(path) as file:
         file.write("\t".join(Sentence._fields[1:]) + "\n")
-        file.writelines("\t".join(sentence[1:]) + "\n" for sentence in sentences)
+        file.writelines("\t".join(sentence[1:]) + "\n" for sentence in _sorted(sentences))
 
 
 def main() -> None:
@@ -225,6 +249,9 @@ def main() -> None:
     cut = commands.add_parser("split", help="split the rows of sentence files into a new folder, and check it")
     cut.add_argument("files", nargs="+", type=Path)
     cut.add_argument("folder", type=Path, help="must not exist")
+    add = commands.add_parser("add", help="add rows to train, those that are not too near to held-out ones, and check it")
+    add.add_argument("files", nargs="+", type=Path)
+    add.add_argument("folder", type=Path)
     args = parser.parse_args()
     if args.command == "split":
         if args.folder.exists():
@@ -237,12 +264,19 @@ def main() -> None:
         for name, part in parts.items():
             write_sentences(args.folder / f"{name}.tsv", part)
     splits = {name: list(read_sentences(args.folder / f"{name}.tsv")) for name in SPLITS}
+    if args.command == "add":
+        rows = [row for file in args.files for row in read_sentences(file)]
+        fresh = new_for_train(splits, rows)
+        print(f"{len(fresh)} of {len(rows)} sentences go into train")
+        splits["train"] += fresh
     found = list(problems(splits))
     if args.folder == FOLDER:
         found += gaps(splits)
     print(*found, coverage(splits), sep="\n")
     if found:
         raise InputError(f"{len(found)} problems in {args.folder}: see above")
+    if args.command == "add":
+        write_sentences(args.folder / "train.tsv", splits["train"])
 
 
 if __name__ == "__main__":
