@@ -23,11 +23,11 @@ def test_the_bundled_sentences_have_no_problems(splits):
     assert [*curate.problems(splits), *curate.gaps(splits)] == []
 
 
-def test_the_bundled_sentences_are_many_and_split_evenly(splits):
+def test_the_bundled_sentences_are_many(splits):
     everything = [row for part in splits.values() for row in part]
-    assert len(everything) >= 10_000
+    assert len(splits["train"]) >= 10_000
     for name in ("validation", "test"):
-        assert 0.08 <= len(splits[name]) / len(everything) <= 0.12
+        assert len(splits[name]) >= 1_800  # a point of accuracy is 18 sentences
     counts = Counter((row.char, row.reading) for row in everything)
     assert sum(n >= curate.ENOUGH for n in counts.values()) >= 0.97 * len(counts)
 
