@@ -293,6 +293,8 @@ def test_silver_labels():
     assert row[1] == ("xing2", "tagger+pypinyin")
     # Two phrases that differ, and the tagger on neither side
     assert silver_labels(["市长江"], lambda text: [(None, None)] * 3)[0][1] is None
+    [row] = silver_labels(["墙上"], lambda text: [("qiang2", None), ("shang4", 1.0)])  # shang5, which no tagger says
+    assert [label and label.reading for label in row] == ["qiang2", None]
 
 
 def test_g2pm_probabilities():

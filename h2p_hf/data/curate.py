@@ -249,7 +249,9 @@ def main() -> None:
     cut = commands.add_parser("split", help="split the rows of sentence files into a new folder, and check it")
     cut.add_argument("files", nargs="+", type=Path)
     cut.add_argument("folder", type=Path, help="must not exist")
-    add = commands.add_parser("add", help="add rows to train, those that are not too near to held-out ones, and check it")
+    add = commands.add_parser(
+        "add", help="add rows to train, those that are not too near to held-out ones, and check it"
+    )
     add.add_argument("files", nargs="+", type=Path)
     add.add_argument("folder", type=Path)
     args = parser.parse_args()

@@ -10,6 +10,9 @@ SURE = 0.99
 """Above this probability the tagger counts against the others: `recipes/silver.py --check cpp@dev_train` finds 94.4% of
 such labels right. g2pM was trained on other sentences of that benchmark; on ours, made to mislead, it is 50%."""
 
+LOCALIZERS = frozenset("上里")
+"""Neutral behind a noun (墙上, 城里: 现代汉语词典), which g2pM and pypinyin never say: outside of phrases they stay without a label."""
+
 
 class Silver(NamedTuple):
     """A label and what it rests on, for example ``phrase+tagger``."""
@@ -24,7 +27,7 @@ def silver_labels(texts: Sequence[str], tagger: Tagger) -> list[list[Silver | No
     A phrase of large_pinyin that forward and backward matching agree on gives its readings: phrases are how rare
     readings get in, which a tagger hardly ever gives. Where only one direction has a phrase, or they differ, the words
     are in doubt (试着重复): there it counts if the tagger agrees, or is not sure. Outside of phrases a polyphone has the
-    reading that pypinyin and the tagger agree on, or that the tagger is sure of. Any other character outside of phrases,
+    reading that pypinyin and the tagger agree on, or that the tagger is sure of (but see `LOCALIZERS`). Any other character outside of phrases,
     or in doubtful ones, has its full tone. Only readings of the lexicon are kept.
 
     Args:
@@ -59,6 +62,8 @@ def _label(char: str, forward: str | None, backward: str | None, tagged: tuple, 
         return Silver(guess, "doubtful phrase+tagger")
     if len(phrases) == 1 and not sure:
         return Silver(phrases.pop(), "doubtful phrase")
+    if char in LOCALIZERS:
+        return None
     if guess in known and guess == default:
         return Silver(guess, "tagger+pypinyin")
     return Silver(guess, "tagger") if sure else None
