@@ -11,7 +11,7 @@ SURE = 0.99
 such labels right. g2pM was trained on other sentences of that benchmark; on ours, made to mislead, it is 50%."""
 
 LOCALIZERS = frozenset("上里")
-"""Neutral behind a noun (墙上, 城里: 现代汉语词典), which g2pM and pypinyin never say: outside of phrases they stay without a label."""
+"""Neutral behind a noun (墙上, 城里: 现代汉语词典), which g2pM and pypinyin never say: only phrases label them."""
 
 
 class Silver(NamedTuple):
@@ -27,8 +27,8 @@ def silver_labels(texts: Sequence[str], tagger: Tagger) -> list[list[Silver | No
     A phrase of large_pinyin that forward and backward matching agree on gives its readings: phrases are how rare
     readings get in, which a tagger hardly ever gives. Where only one direction has a phrase, or they differ, the words
     are in doubt (试着重复): there it counts if the tagger agrees, or is not sure. Outside of phrases a polyphone has the
-    reading that pypinyin and the tagger agree on, or that the tagger is sure of (but see `LOCALIZERS`). Any other character outside of phrases,
-    or in doubtful ones, has its full tone. Only readings of the lexicon are kept.
+    reading that pypinyin and the tagger agree on, or that the tagger is sure of (but see `LOCALIZERS`). Any other
+    character outside of phrases, or in doubtful ones, has its full tone. Only readings of the lexicon are kept.
 
     Args:
         texts (sequence of `str`): sentences.
