@@ -208,9 +208,17 @@ def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
     if not torch.accelerator.is_available():
         argv = ["--use_cpu", "true", *argv]  # else TrainingArguments refuses bf16 on a machine without a GPU
     try:
-        return parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        parsed = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        if any(getattr(part, "bf16", False) and part.use_cpu for part in parsed) and not _cpu_has_bf16():
+            logger.warning("this CPU has no bfloat16, a step would take 30 times as long: training in float32")
+            parsed = parser.parse_args_into_dataclasses([*argv, "--bf16", "false"], look_for_args_file=False)
     except ValueError as error:  # TrainingArguments checks its values with ValueError
         raise InputError(" ".join(str(error).split())) from None
+    return parsed
+
+
+def _cpu_has_bf16() -> bool:
+    return not torch.backends.mkldnn.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _yaml_flags(path: Path, parser: HfArgumentParser) -> list[str]:

@@ -58,6 +58,15 @@ def test_yaml_values_have_types_and_flags_override_them(tmp_path):
     assert training.metric_for_best_model == "eval_f1_macro" and training.load_best_model_at_end
 
 
+@pytest.mark.parametrize("supported", [True, False])
+def test_bf16_only_where_the_cpu_has_it(tmp_path, monkeypatch, caplog, supported):
+    monkeypatch.setattr("h2p_hf.training._cpu_has_bf16", lambda: supported)
+    flags = ["--output_dir", str(tmp_path), "--use_cpu", "true", "--bf16", "true"]
+    *_, training = parse_args(TYPES, flags)
+    assert training.bf16 == (training.mixed_precision == "bf16") == supported
+    assert ("training in float32" in caplog.text) != supported
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
