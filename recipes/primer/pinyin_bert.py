@@ -22,6 +22,7 @@ class Arguments(training.PinyinTrainingArguments):  # every option of a Trainer 
     output_dir: str = "runs/primer/pinyin_bert"
     general: list[str] = field(default_factory=lambda: ["hsk"])
     domain: list[str] = field(default_factory=lambda: ["bundled"])
+    max_train_samples: int = 12_000  # of the domain; with more it is better, and slower
     pretraining_epochs: float = 1
     learning_rate: float = 2e-3
     num_train_epochs: float = 3
@@ -47,6 +48,7 @@ def main() -> None:
     domain = training.load_splits(
         training.DataArguments(train_datasets=args.domain, label_monophones=False), args.seed
     )
+    domain.train = domain.train.shuffle(args.seed).select(range(min(args.max_train_samples, len(domain.train))))
     results = {}
 
     def measure(stage, model):
