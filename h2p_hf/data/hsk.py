@@ -1,7 +1,7 @@
 """Graded sentences of the PyPI package hsk-sentences-audio (CC-BY-SA-4.0), labelled by dictionary.
 
-About 2% of its readings of polyphones are wrong (很长 zhang3), nearly all of them outside of words that a phrase dictionary
-knows; there a polyphone is left unlabelled. It is for training only.
+Some of its readings of polyphones are wrong (很长 zhang3, 结果 jie1, 高兴地 di4) and others are not ours (一个 ge5, 家里 li3): a
+polyphone keeps its label only where a phrase dictionary has the same reading. It is for training only.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,6 @@ def read_hsk(split: str = "train") -> Iterator[Record]:
             pinyin = [next(rest) if is_hanzi(char) else None for char in text]
             sure = phrase_table().readings(text)
             for at, char in enumerate(text):
-                if at not in sure and is_polyphone(char):
+                if is_polyphone(char) and sure.get(at) != pinyin[at]:
                     pinyin[at] = None
             yield f"hsk {row['id']}", text, pinyin
