@@ -23,7 +23,7 @@ SENTENCES = {
     "银行行长重新长大了。": "yin2 hang2 hang2 zhang3 chong2 xin1 zhang3 da4 le5",
     "他试着重复那句话。": "ta1 shi4 zhe5 chong2 fu4 na4 ju4 hua4",
     "大家都受不了了。": "da4 jia1 dou1 shou4 bu4 liao3 le5",
-    "这笔钱必须还给人家。": "zhe4 bi3 qian2 bi4 xu1 huan2 gei3 ren2 jia1",
+    "这笔钱必须还给人家。": "zhe4 bi3 qian2 bi4 xu1 huan2 gei3 ren2 jia5",
     "还有三天就放假了。": "hai2 you3 san1 tian1 jiu4 fang4 jia4 le5",
     "音乐让人快乐。": "yin1 yue4 rang4 ren2 kuai4 le4",
     "长江很长，这条路也很长。": "chang2 jiang1 hen3 chang2 zhe4 tiao2 lu4 ye3 hen3 chang2",
