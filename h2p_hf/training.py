@@ -187,7 +187,7 @@ def parse_args(dataclass_types: Sequence[type], argv: Sequence[str] | None = Non
     """Parse dataclasses from an optional YAML file (first argument) and flags that override it.
 
     The YAML file is turned into flags in front of the others: `HfArgumentParser.parse_yaml_file` would convert and
-    check nothing (``learning_rate: 5e-5`` stays text).
+    check nothing (``learning_rate: 5e-5`` stays text). ``bf16`` becomes false, with a warning, on a CPU that lacks it.
 
     Args:
         dataclass_types (sequence of dataclasses): what `HfArgumentParser` takes.

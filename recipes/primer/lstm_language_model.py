@@ -34,7 +34,7 @@ class Arguments(PrimerArguments):  # every option of a Trainer is a flag; these 
     dropout: float = 0.3
     hidden_size: int = 128
     sweep_part: int = 7
-    max_train_samples: int = 12_000
+    max_samples: int = 12_000  # of each part
     temperature: float = 0.8
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     args, folder = start(Arguments, __doc__)
 
     # 1. Data. The alphabet is what the training part has more than once; the rest is unknown, in every part.
-    texts = {p: END.join(load(f"bundled@{p}").shuffle(args.seed)[: args.max_train_samples]["text"]) for p in PARTS}
+    texts = {p: END.join(load(f"bundled@{p}").shuffle(args.seed)[: args.max_samples]["text"]) for p in PARTS}
     alphabet = UNKNOWN + "".join(char for char, count in Counter(texts["train"]).items() if count > 1)
     data = {}
     for part, text in texts.items():  # rows of 64 characters; the answer to each is the one that follows
